@@ -1,0 +1,1 @@
+"""The downstream edge: one file for each wire protocol that callers speak."""

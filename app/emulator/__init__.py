@@ -1,0 +1,1 @@
+"""A local look-alike of Microsoft Entra ID, for demonstrations and tests."""

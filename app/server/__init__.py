@@ -1,0 +1,1 @@
+"""Sockets, and the server that runs on them."""
