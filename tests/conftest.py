@@ -23,8 +23,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_thread_left_behind() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
-    assert not left, f"threads still running: {left}"
+    new = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in new:
+        thread.join(10)
+    assert not [thread for thread in new if thread.is_alive()], "threads still running"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Small programs that stand in for the outside world: a clock, a source of tokens."""
 
+import asyncio
 import queue
 import threading
 from dataclasses import dataclass, field
@@ -73,3 +74,9 @@ class ScriptedSource:
     def fail(self, *errors: BrokerError | Exception) -> None:
         for error in errors:
             self.script.put(error)
+
+
+async def landed() -> None:
+    """Wait until no fetch of any broker is under way."""
+    flights = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "_fly"]
+    await asyncio.gather(*flights)

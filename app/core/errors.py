@@ -16,6 +16,8 @@ A message is written by us, whole: it never holds text from upstream or from the
 may hold a secret, and because callers print it.
 """
 
+from typing import Self
+
 
 class BrokerError(Exception):
     """Anything the broker tells a caller instead of a token."""
@@ -56,6 +58,12 @@ class UpstreamError(BrokerError):
         self.aadsts = aadsts
         self.correlation_id = correlation_id
         self.retry_after = retry_after
+
+    def again(self, retry_after: float) -> Self:
+        """Return an equal error: one object raised to many callers would collect all their tracebacks."""
+        return type(self)(
+            str(self), aadsts=self.aadsts, correlation_id=self.correlation_id, retry_after=retry_after
+        )
 
 
 class CredentialError(UpstreamError):

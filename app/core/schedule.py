@@ -10,6 +10,8 @@ LONG_LIFETIME = 1200
 # Azure SDKs renew what has less than five minutes left, some at ten: a longer-lived token that falls below
 # this would be asked for again by every one of them on every call.
 FLOOR = 600
+# What a renewal may take before the floor is met: the broker's tick, one fetch, one retry.
+LEAD = 30
 # Least time between two forced renewals of one token, so that no caller can turn an option into a request
 # upstream for each of its own.
 FORCED_INTERVAL = 60
@@ -26,18 +28,17 @@ def margin(lifetime: float) -> float:
 def renewal_delay(lifetime: float, refresh_in: float | None, draw: float) -> float:
     """Return how long after it was asked for a token is renewed.
 
-    Half the lifetime, or what the authority advised, spread by a tenth either way so that a fleet started
-    together does not renew together; early enough to keep FLOOR; and half-way, plainly, for short lifetimes.
+    Half the lifetime, or what the authority advised if that is a minute at least, spread by a tenth either
+    way so that a fleet started together does not renew together; early enough to be done before FLOOR; and
+    plainly half-way for short lifetimes.
     """
     if lifetime <= LONG_LIFETIME:
         return 0.5 * lifetime
-    soft = refresh_in or 0.5 * lifetime
-    return min(soft * (0.9 + 0.2 * draw), lifetime - FLOOR)
+    soft = max(refresh_in or 0.5 * lifetime, FORCED_INTERVAL)
+    return min(soft * (0.9 + 0.2 * draw), lifetime - FLOOR - LEAD)
 
 
-def retry_delay(
-    failures: int, remaining: float, least: float, retry_after: float | None, draw: float
-) -> float:
+def retry_delay(failures: int, remaining: float, least: float, retry_after: float | None, draw: float) -> float:
     """Return how long to wait after the `failures`-th failure in a row (the first is 1).
 
     Doubles from 6 s (MSAL replays errors for 5) up to a cap that shrinks as what is left runs out:
