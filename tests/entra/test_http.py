@@ -1,0 +1,211 @@
+"""Only a 2xx JSON object is an answer; all else is raised, in bounded time and size."""
+
+import contextlib
+import gzip
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+import requests
+from raw_server import http, raw_server
+
+from app.entra.http import MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
+
+
+def test_a_json_object_is_an_answer_without_headers() -> None:
+    with raw_server(http("200 OK", b'{"a": 1}', "Retry-After: 60")) as server:
+        answer = StrictClient().get(f"{server.url}/x", params={"q": "a b"}, headers={"X-One": "1"})
+    assert (answer.status_code, answer.text, dict(answer.headers)) == (200, '{"a": 1}', {})
+    assert server.received[0].startswith(b"GET /x?q=a+b HTTP/1.1\r\n")
+    assert b"X-One: 1" in server.received[0]
+
+
+def test_a_form_is_posted() -> None:
+    with raw_server(http("200 OK", b"{}")) as server:
+        StrictClient().post(
+            f"{server.url}/token?a=b", data={"scope": "a/.default", "secret": "ö+%"}, params={"c": "d"}
+        )
+    head, _, body = server.received[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /token?a=b&c=d HTTP/1.1\r\n")
+    assert b"Content-Type: application/x-www-form-urlencoded" in head
+    assert body == b"scope=a%2F.default&secret=%C3%B6%2B%25"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http("400 Bad Request", b'{"error": "invalid_scope"}'),
+        http("503 Service Unavailable", b"<html>"),
+        http("302 Found", b"{}", "Location: http://127.0.0.1:1/"),
+        http("200 OK", b""),
+        http("200 OK", b"<html>block page</html>"),
+        http("200 OK", b"[1]"),
+        http("200 OK", b'{"access_token": "eyJ'),
+        http("200 OK", b"[" * 100_000),
+        http("200 OK", b"\xff\xfe"),
+    ],
+)
+def test_anything_else_is_raised_and_a_redirect_is_not_followed(answer: bytes) -> None:
+    with raw_server(answer) as server, pytest.raises(BadAnswer) as raised:
+        StrictClient().get(server.url)
+    assert isinstance(raised.value, requests.RequestException)
+    assert "block page" not in str(raised.value) + repr(raised.value)
+
+
+def test_the_error_object_and_the_wait_can_be_read() -> None:
+    with (
+        raw_server(http("429 Too Many Requests", b'{"error": "x"}', "Retry-After: 17")) as server,
+        pytest.raises(BadAnswer) as raised,
+    ):
+        StrictClient().get(server.url)
+    assert raised.value.status == 429
+    assert raised.value.fields() == {"error": "x"}
+    assert raised.value.retry_after() == 17
+
+
+def test_retry_after_may_be_a_date() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
+    wait = BadAnswer(503, {"Retry-After": moment}, "").retry_after()
+    assert wait is not None
+    assert 290 < wait <= 300
+
+
+@pytest.mark.parametrize("text", ["", "-5", "soon", "1e3", "٣", "Mon, 99 Foo 2026"])
+def test_a_retry_after_that_is_neither_is_no_wait(text: str) -> None:
+    assert BadAnswer(503, {"Retry-After": text}, "").retry_after() is None
+
+
+def test_a_huge_retry_after_is_a_number_still() -> None:
+    assert BadAnswer(503, {"Retry-After": "9" * 5000}, "").retry_after() == 9999999999
+
+
+def test_a_compressed_answer_is_read() -> None:
+    with raw_server(http("200 OK", gzip.compress(b'{"a": 1}'), "Content-Encoding: gzip")) as server:
+        assert StrictClient().get(server.url).text == '{"a": 1}'
+
+
+def test_a_chunked_answer_is_read() -> None:
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n4\r\n: 1}\r\n0\r\n\r\n'
+    with raw_server(chunked) as server:
+        assert StrictClient().get(server.url).text == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    "body", [b'"' + b"x" * (MAX_ANSWER_BYTES + 1) + b'"', gzip.compress(b" " * (50 * MAX_ANSWER_BYTES))]
+)
+def test_a_huge_answer_is_not_read_to_its_end(body: bytes) -> None:
+    def answer(connection: socket.socket) -> None:
+        encoding = "Content-Encoding: gzip" if body[:2] == b"\x1f\x8b" else "X-Plain: yes"
+        with contextlib.suppress(OSError):  # the client has had enough: what is tested
+            connection.sendall(http("200 OK", body, encoding))
+
+    with raw_server(answer) as server, pytest.raises(Unreachable, match="too large"):
+        StrictClient().get(server.url)
+
+
+def test_a_server_that_says_nothing_is_left_in_time() -> None:
+    over = threading.Event()
+
+    def say_nothing(_: socket.socket) -> None:
+        over.wait(30)
+
+    with raw_server(say_nothing) as server:
+        with pytest.raises(Unreachable, match="in time"):
+            StrictClient(read_seconds=0.05).get(server.url)
+        over.set()
+
+
+def test_a_server_that_drips_is_left_in_time() -> None:
+    over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with contextlib.suppress(OSError):  # the client has left: what is tested
+            while not over.wait(0.01):
+                connection.sendall(b" ")
+
+    client = StrictClient(read_seconds=1.0, flight_seconds=0.3)
+    with raw_server(drip) as server:
+        with client.flight(), pytest.raises(Unreachable, match="in time"):
+            client.get(server.url)
+        over.set()
+
+
+def test_a_flight_is_one_bound_for_all_its_requests() -> None:
+    client = StrictClient(flight_seconds=0.0)
+    with client.flight(), pytest.raises(Unreachable, match="in time"):
+        client.get("http://127.0.0.1:1/")
+
+
+def test_a_flight_labels_its_requests_and_only_those() -> None:
+    client = StrictClient()
+    with raw_server(http("200 OK", b"{}"), http("200 OK", b"{}")) as server:
+        with client.flight("01234567-89ab-cdef-0123-456789abcdef"):
+            client.get(server.url, headers={"client-request-id": "from MSAL"})
+        client.get(server.url, headers={"client-request-id": "from MSAL"})
+    assert b"client-request-id: 01234567-89ab-cdef-0123-456789abcdef" in server.received[0]
+    assert b"client-request-id: from MSAL" in server.received[1]
+
+
+def test_a_closed_port_is_a_refused_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(Unreachable, match="refused"):
+        StrictClient().get(f"http://127.0.0.1:{port}/")
+
+
+def test_a_connection_that_breaks_is_not_tried_again() -> None:
+    with raw_server(b"", b"") as server, pytest.raises(Unreachable, match="broke"):
+        StrictClient().post(f"{server.url}/", data={"a": "b"})
+    assert len(server.received) == 1
+
+
+def test_a_name_that_does_not_exist_is_said_so() -> None:
+    with pytest.raises(Unreachable, match="resolved"):
+        StrictClient().get("https://broker-test.invalid/")
+
+
+def test_a_proxy_that_is_configured_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "authority.example")
+    refused = http("407 Proxy Authentication Required", b"")
+    with raw_server(refused, refused) as proxy:
+        client = StrictClient(proxy_url=f"http://user:pass%20word@127.0.0.1:{proxy.port}")
+        with pytest.raises(Unreachable, match="proxy") as raised:
+            client.get("https://authority.example/")
+    assert proxy.received[0].startswith(b"CONNECT authority.example:443")
+    assert b"proxy-authorization: Basic dXNlcjpwYXNzIHdvcmQ=" in proxy.received[0]
+    assert client.proxy == f"127.0.0.1:{proxy.port}"
+    assert "pass" not in str(raised.value)
+
+
+def test_the_environments_proxy_holds_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = http("502 Bad Gateway", b"")
+    with raw_server(refused, refused) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+        client = StrictClient()
+        with pytest.raises(Unreachable, match="proxy"):
+            client.get("https://authority.example/")
+        assert client.proxy == f"127.0.0.1:{proxy.port}"
+    assert proxy.received[0].startswith(b"CONNECT authority.example:443")
+
+
+def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "broker-test.invalid")
+    with pytest.raises(Unreachable, match="resolved"):
+        StrictClient().get("https://broker-test.invalid/")
+
+
+def test_plain_http_goes_direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with raw_server(http("200 OK", b"{}")) as server:
+        assert StrictClient(proxy_url="http://127.0.0.1:1").get(server.url).text == "{}"
+
+
+def test_a_bundle_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        StrictClient(ca_bundle=tmp_path / "none.pem")
