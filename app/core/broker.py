@@ -65,6 +65,7 @@ class Broker:
         kept: Iterable[TokenRequest] = (),
         draw: Callable[[], float] = random.random,
         cold_wait: float = COLD_WAIT,
+        flight_limit: float = FLIGHT_LIMIT,
     ) -> None:
         self._source = source
         self._clock = clock
@@ -72,6 +73,7 @@ class Broker:
         self._kept = frozenset(kept)
         self._draw = draw
         self._cold_wait = cold_wait
+        self._flight_limit = flight_limit
         self._entries: dict[TokenRequest, _Entry] = {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._ticking: asyncio.Task[None] | None = None
@@ -210,7 +212,7 @@ class Broker:
         try:
             pool = self._pool(self._authorities[request.identity])
             answer = asyncio.get_running_loop().run_in_executor(pool, self._source.acquire, request)
-            token = await asyncio.wait_for(answer, FLIGHT_LIMIT)
+            token = await asyncio.wait_for(answer, self._flight_limit)
             if not self._servable(token):
                 raise Unavailable("the authority gave a token that has already expired")  # noqa: TRY301
         except UpstreamError as error:

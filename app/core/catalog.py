@@ -67,8 +67,9 @@ class Catalog:
 
     @staticmethod
     def _in_tenant(token: ConfiguredToken, tenant: str | None) -> TokenRequest:
-        if tenant is None or tenant == token.request.tenant:
+        if tenant is None:
             return token.request
-        if tenant not in token.tenants:
+        known = tenant.lower()  # ids and domains, both of which have no case; configured ones are in lower case
+        if known not in {token.request.tenant, *token.tenants}:
             raise InvalidRequest("this token cannot be asked for in that tenant")
-        return replace(token.request, tenant=tenant)
+        return replace(token.request, tenant=known)

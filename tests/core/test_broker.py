@@ -38,7 +38,9 @@ def source(clock: FakeClock) -> ScriptedSource:
 @pytest.fixture
 def running(source: ScriptedSource, clock: FakeClock) -> Running:
     @asynccontextmanager
-    async def run(*kept: TokenRequest, cold_wait: float = 10.0) -> AsyncIterator[Broker]:
+    async def run(
+        *kept: TokenRequest, cold_wait: float = 10.0, flight_limit: float = 12.0
+    ) -> AsyncIterator[Broker]:
         broker = Broker(
             source,
             clock=clock,
@@ -46,6 +48,7 @@ def running(source: ScriptedSource, clock: FakeClock) -> Running:
             kept=kept,
             draw=lambda: 0.5,
             cold_wait=cold_wait,
+            flight_limit=flight_limit,
         )
         await broker.start()
         try:
@@ -286,6 +289,18 @@ async def test_a_caller_waits_only_so_long_for_a_first_token(running: Running, s
         source.gate.set()
         await landed()
         assert (await broker.token(GRAPH)).hit
+
+
+async def test_a_source_that_never_answers_does_not_hold_a_token_up_for_ever(
+    running: Running, source: ScriptedSource, clock: FakeClock
+) -> None:
+    source.gate.clear()
+    async with running(flight_limit=0.01) as broker:
+        with pytest.raises(Unavailable, match="in time"):
+            await broker.token(GRAPH)
+        source.gate.set()
+        clock.advance(6)
+        assert (await broker.token(GRAPH)).token.value
 
 
 class TestMinTtl:

@@ -74,7 +74,7 @@ def test_several_identities_without_a_default_are_ambiguous() -> None:
 def test_a_listed_tenant_may_be_named_and_no_other() -> None:
     tokens = catalog(graph=GRAPH)
     assert tokens.find_named("graph", "fabrikam").tenant == "fabrikam"
-    assert tokens.find_named("graph", "contoso") == GRAPH
+    assert tokens.find_named("graph", "Contoso") == GRAPH
     for tenant in ("evil", "", "common"):
         with pytest.raises(InvalidRequest):
             tokens.find_named("graph", tenant)

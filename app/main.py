@@ -1,0 +1,214 @@
+"""The composition root: settings in, wired objects and the ASGI application out.
+
+The only place that knows all the parts. Each is given what it needs as plain values, and nothing happens at
+import: `create_app` is an ASGI factory, and with it under any server the gate holds.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp
+
+from app.access.gate import Gate
+from app.config import ConfigurationError, IdentitySettings, Settings, load
+from app.core.broker import Broker
+from app.core.catalog import Catalog, ConfiguredToken
+from app.core.errors import CredentialError
+from app.core.tokens import Clock, SystemClock, TokenRequest
+from app.dialects import native
+from app.dialects.base import Dialect, add_routes
+from app.entra.credentials import (
+    ClientSecret,
+    Credential,
+    ManagedIdentity,
+    load_assertion,
+    load_certificate,
+    load_password,
+    load_secret,
+)
+from app.entra.http import StrictClient
+from app.entra.source import EntraTokenSource, Identity
+from app.ops import health
+
+logger = logging.getLogger(__name__)
+
+DIALECTS: tuple[Dialect, ...] = (native.DIALECT,)
+
+# What Entra wants as audience of a managed identity's token, where it stands in for a credential:
+# learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+_EXCHANGE_AUDIENCES = {
+    "login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
+    "login.partner.microsoftonline.cn": "api://AzureADTokenExchangeChina",
+    "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+}
+_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """Return the broker as an ASGI application, from `settings` or else from the environment.
+
+    Raises ConfigurationError where a credential cannot be used. Nothing is asked of the authority before the
+    application starts up.
+    """
+    settings = settings or load()
+    clock = SystemClock()
+    identities = identities_of(settings)
+    catalog = catalog_of(settings)
+    http = client_of(settings)
+    source = EntraTokenSource(identities, http=http, clock=clock)
+    broker = Broker(
+        source,
+        clock=clock,
+        authorities={name: identity.authority for name, identity in identities.items()},
+        kept=[token.request for token in catalog.tokens.values() if token.keep_warm],
+    )
+    _tell(settings, http)
+    return gated(web_api(catalog, broker, clock, expose_openapi=settings.expose_openapi, on_stop=source.close))
+
+
+def gated(api: ASGIApp) -> ASGIApp:
+    """Return the application behind the gate."""
+    return Gate(api, open_paths=health.PATHS, refuse=native.render_error)
+
+
+def web_api(
+    catalog: Catalog,
+    broker: Broker,
+    clock: Clock,
+    *,
+    expose_openapi: bool = False,
+    on_stop: Callable[[], None] | None = None,
+) -> FastAPI:
+    """Return all routes over a broker that lives as long as the application."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await broker.start()
+        yield
+        await broker.close()
+        if on_stop:
+            on_stop()
+
+    api = FastAPI(
+        title="Token broker",
+        description="Cached app-only access tokens from Microsoft Entra ID, over local HTTP.",
+        openapi_url="/openapi.json" if expose_openapi else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # the redirect is built from the caller's Host
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _no_such_route},
+    )
+    for dialect in DIALECTS:
+        add_routes(api.router, dialect, catalog=catalog, broker=broker, clock=clock)
+    health.add_routes(api.router, catalog.tokens.values(), broker)
+    return api
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    """Return the configured tokens."""
+    return Catalog(
+        ConfiguredToken(
+            name=name,
+            request=TokenRequest(
+                identity=token.identity,
+                tenant=token.tenant or settings.identities[token.identity].tenant or "",
+                scope=token.scope,
+            ),
+            tenants=frozenset(settings.identities[token.identity].tenants),
+            keep_warm=token.keep_warm,
+            required=token.required,
+        )
+        for name, token in settings.tokens.items()
+    )
+
+
+def client_of(settings: Settings) -> StrictClient:
+    """Return the HTTP client for all authorities."""
+    try:
+        return StrictClient(ca_bundle=settings.ca_bundle, proxy_url=settings.proxy_url)
+    except OSError as error:
+        raise ConfigurationError(
+            [f"ca_bundle: cannot be loaded: {error.strerror or type(error).__name__}"]
+        ) from None
+
+
+def identities_of(settings: Settings) -> dict[str, Identity]:
+    """Load every identity's credential; all that cannot be used are in one ConfigurationError."""
+    found: dict[str, Identity] = {}
+    problems: list[str] = []
+    for name, identity in settings.identities.items():
+        try:
+            credential = _credential(identity)
+        except CredentialError as error:
+            problems.append(f"identities.{name}: {error}")
+            continue
+        oidc = identity.authority_type == "oidc"
+        found[name] = Identity(
+            authority=identity.authority if oidc else settings.authority_host or identity.authority,
+            client_id=identity.client_id,
+            credential=credential,
+            client_claims=identity.client_claims,
+            oidc=oidc,
+        )
+    if problems:
+        raise ConfigurationError(problems)
+    return found
+
+
+def _credential(identity: IdentitySettings) -> Credential:
+    if identity.client_secret is not None:
+        return ClientSecret(identity.client_secret.get_secret_value())
+    if identity.client_secret_file is not None:
+        return load_secret(identity.client_secret_file)
+    if identity.assertion_file is not None:
+        return load_assertion(identity.assertion_file)
+    if identity.managed_identity is not None:
+        audience = _EXCHANGE_AUDIENCES.get(urlsplit(identity.authority).hostname or "", _EXCHANGE_AUDIENCE)
+        client_id = None if identity.managed_identity == "system" else identity.managed_identity
+        return ManagedIdentity(client_id, audience)
+    return load_certificate(
+        identity.certificate_file,
+        identity.private_key_file,
+        password=_password(identity),
+        thumbprint=identity.thumbprint,
+    )
+
+
+def _password(identity: IdentitySettings) -> str | None:
+    if identity.certificate_password_file is not None:
+        return load_password(identity.certificate_password_file)
+    secret = identity.certificate_password
+    return secret.get_secret_value() if secret is not None else None
+
+
+def _tell(settings: Settings, http: StrictClient) -> None:
+    """Log what holds and may surprise."""
+    facts = {
+        "ca_bundle": settings.ca_bundle or os.environ.get("SSL_CERT_FILE"),
+        "proxy": http.proxy,
+        "authority_host": settings.authority_host,
+        "ignored": " ".join(settings.ignored_environment) or None,
+    }
+    logger.info("configured", extra={"tokens": " ".join(settings.tokens), **facts})
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
+
+
+async def _no_such_route(request: Request, error: HTTPException) -> Response:
+    """Answer where no route does, in the native dialect's shape instead of FastAPI's."""
+    matches = [
+        route.methods or set()
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    if error.status_code == 405 and matches:  # noqa: PLR2004 - Method Not Allowed
+        allow = ", ".join(sorted(set().union(*matches)))
+        return native.problem(405, "method_not_allowed", "this path does not have that method", allow=allow)
+    return native.problem(404, "not_found", "there is nothing at this path; tokens are at /token")

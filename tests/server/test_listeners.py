@@ -1,0 +1,79 @@
+"""Sockets: loopback and Unix only, with the right mode from the first instant."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.server.listeners import bind, url_of
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [("127.0.0.1:0", "http://127.0.0.1:"), ("localhost:0", "http://127.0.0.1:"), ("[::1]:0", "http://[::1]:")],
+)
+def test_loopback_with_a_port_the_system_chooses(address: str, url: str) -> None:
+    with bind(address) as listener:
+        assert url_of(listener).startswith(url)
+        assert not url_of(listener).endswith(":0")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.0.0.1:0", "example.com:0"])
+def test_any_other_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        bind(address)
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    with bind("127.0.0.1:0") as first:
+        first.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind(url_of(first).removeprefix("http://"))
+
+
+def test_a_unix_socket_is_ours_and_our_groups_only_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with bind(f"unix:{tmp_path}/broker.sock") as listener:
+            assert stat.S_IMODE((tmp_path / "broker.sock").stat().st_mode) == 0o660
+            assert url_of(listener) == f"unix:{tmp_path}/broker.sock"
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+
+
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sock"
+    bind(f"unix:{path}").close()
+    assert path.is_socket()
+    bind(f"unix:{path}").close()
+
+
+def test_a_socket_in_use_is_not_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sock"
+    with bind(f"unix:{path}") as first:
+        first.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind(f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink"])
+def test_what_is_no_socket_is_not_removed(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "broker.sock"
+    if kind == "file":
+        path.write_text("precious")
+    else:
+        (tmp_path / "target").write_text("precious")
+        path.symlink_to(tmp_path / "target")
+    with pytest.raises(OSError, match="not a socket"):
+        bind(f"unix:{path}")
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        bind(f"unix:{tmp_path}/none/broker.sock")
