@@ -4,11 +4,9 @@
 """
 
 import argparse
-import contextlib
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,6 @@ from app import client
 if TYPE_CHECKING:
     import socket
 
-    from app.emulator.emulator import Emulator
-    from app.server.run import Served
 
 EX_CONFIG = 78  # sysexits.h: something in the configuration; supervisors need not restart
 HEALTHCHECK_SECONDS = 2.0  # orchestrators give a probe little time
@@ -130,36 +126,34 @@ def _demo(chosen: argparse.Namespace) -> int:
     from pydantic import SecretStr
 
     from app.config import IdentitySettings, Settings, TokenSettings
+    from app.emulator.local import local_emulator
     from app.main import create_app
+    from app.ops import logs
     from app.server.listeners import bind, url_of
     from app.server.run import Served, run
 
-    with _emulated("127.0.0.1:0") as (emulator, upstream):
-        tenant, application = emulator.registry.tenants[0], emulator.registry.applications[0]
+    logs.configure("warning", "text")
+    try:
+        listener, upstream = bind(chosen.listen), bind("127.0.0.1:0")
+    except (OSError, ValueError) as error:
+        return _fail(str(error), EX_CONFIG)
+    with local_emulator(upstream) as (emulator, options):
+        application = emulator.registry.applications[0]
+        identity = IdentitySettings(
+            tenant=emulator.registry.tenants[0].id,
+            client_id=application.client_id,
+            client_secret=SecretStr(application.secrets[0]),
+        )
         settings = Settings(
             ca_bundle=emulator.ca,
             authority_host=emulator.base_url,
-            identities={
-                "default": IdentitySettings(
-                    tenant=tenant.id,
-                    client_id=application.client_id,
-                    client_secret=SecretStr(application.secrets[0]),
-                )
-            },
+            identities={"default": identity},
             tokens={"graph": TokenSettings(scope="https://graph.microsoft.com/.default")},
         )
-        try:
-            listener = bind(chosen.listen)
-        except (OSError, ValueError) as error:
-            return _fail(f"{chosen.listen} cannot be listened on: {error}", EX_CONFIG)
-        served = [upstream, Served(create_app(settings), [listener])]
-        url = url_of(listener)
         keys = f"{emulator.authority()}/discovery/v2.0/keys"
-        return (
-            0
-            if run(served, on_up=lambda: print(_DEMO.format(url=url, ca=emulator.ca, keys=keys), flush=True))
-            else 1
-        )
+        text = _DEMO.format(url=url_of(listener), ca=emulator.ca, keys=keys)
+        served = [Served(emulator.app, [upstream], options), Served(create_app(settings), [listener])]
+        return 0 if run(served, on_up=lambda: print(text, flush=True)) else 1
 
 
 _DEMO = """\
@@ -174,60 +168,17 @@ Ctrl-C ends both."""
 
 
 def _emulator(chosen: argparse.Namespace) -> int:
-    from app.server.run import run
+    from app.emulator.local import environment, local_emulator
+    from app.server.listeners import bind
+    from app.server.run import Served, run
 
     try:
-        with _emulated(chosen.listen, chosen.directory, chosen.certificate) as (emulator, upstream):
-            tenant, application = emulator.registry.tenants[0], emulator.registry.applications[0]
-            text = _EMULATOR.format(
-                host=emulator.base_url.removeprefix("https://"),
-                url=emulator.base_url,
-                ca=emulator.ca,
-                tenant=tenant.id,
-                client_id=application.client_id,
-                secret=application.secrets[0],
-                control_token=emulator.control_token,
-            )
-            return 0 if run([upstream], on_up=lambda: print(text, flush=True)) else 1
+        listener = bind(chosen.listen)
+        with local_emulator(listener, chosen.directory, chosen.certificate) as (emulator, options):
+            served = [Served(emulator.app, [listener], options)]
+            return 0 if run(served, on_up=lambda: print(environment(emulator), flush=True)) else 1
     except (OSError, ValueError) as error:
-        return _fail(f"the emulator cannot start: {error}", EX_CONFIG)
-
-
-# In the form of an environment file: these are what a broker, or any Azure SDK, needs to use the emulator.
-_EMULATOR = """\
-# A look-alike of Microsoft Entra ID at {url}; its tokens open nothing. Ctrl-C ends it.
-BROKER_AUTHORITY_HOST={host}
-BROKER_CA_BUNDLE={ca}
-BROKER_SCOPES=https://graph.microsoft.com/.default
-AZURE_TENANT_ID={tenant}
-AZURE_CLIENT_ID={client_id}
-AZURE_CLIENT_SECRET={secret}
-# To make it fail and to see what it was asked: docs/emulator.md, with this token.
-EMULATOR_CONTROL_TOKEN={control_token}"""
-
-
-@contextlib.contextmanager
-def _emulated(
-    address: str, directory: Path | None = None, certificates: Sequence[Path] = ()
-) -> "Iterator[tuple[Emulator, Served]]":
-    """Give an emulator and what is to be served; its certificates are gone afterwards, unless in `directory`."""
-    from cryptography.x509 import load_pem_x509_certificates
-
-    from app.emulator.ca import write_certificates
-    from app.emulator.emulator import Emulator
-    from app.emulator.serving import server_options
-    from app.server.listeners import bind
-    from app.server.run import Served
-
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(bind(address))
-        if directory is None:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="token-broker-")))
-        files = write_certificates(directory)
-        emulator = Emulator(f"https://localhost:{listener.getsockname()[1]}", ca=files.ca)
-        for file in certificates:
-            emulator.registry.applications[0].certificates += load_pem_x509_certificates(file.read_bytes())
-        yield emulator, Served(emulator.app, [listener], server_options(files))
+        return _fail(str(error), EX_CONFIG)
 
 
 def _token(chosen: argparse.Namespace) -> int:

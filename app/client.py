@@ -67,7 +67,7 @@ def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
         host, port = parts.hostname, parts.port or http.client.HTTP_PORT
     except ValueError:
         host, port = None, 0
-    if not host or not url.startswith("http://"):
+    if not host or not url.startswith("http://") or "@" in url:
         raise AskError("the URL is neither http://HOST:PORT nor unix:/PATH")
     return http.client.HTTPConnection(host, port, timeout=timeout)
 
@@ -76,6 +76,8 @@ def _explained(status: int, body: str) -> str:
     try:
         problem = json.loads(body)
         parts = (problem.get("aadsts"), problem["detail"])
-        return f"{problem['error']} (HTTP {status}): {' '.join(part for part in parts if part)}"
+        text = f"{problem['error']} (HTTP {status}): {' '.join(part for part in parts if part)}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"HTTP {status}, and not from a token broker"
+    # Whatever listens there writes to this terminal.
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -6,6 +6,7 @@ import: `create_app` is an ASGI factory, and with it under any server the gate h
 
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -48,6 +49,14 @@ _EXCHANGE_AUDIENCES = {
     "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
 }
 _EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
+# Any of these makes MSAL ask somebody else than IMDS for the managed identity's token.
+_MANAGED_IDENTITY_VARIABLES = (
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "MSAL_MANAGED_IDENTITY_ENDPOINT",
+)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -113,15 +122,17 @@ def web_api(
 
 def catalog_of(settings: Settings) -> Catalog:
     """Return the configured tokens."""
+    identities = settings.identities
     return Catalog(
         ConfiguredToken(
             name=name,
             request=TokenRequest(
                 identity=token.identity,
-                tenant=token.tenant or settings.identities[token.identity].tenant or "",
+                tenant=token.tenant or identities[token.identity].tenant or "",
                 scope=token.scope,
             ),
-            tenants=frozenset(settings.identities[token.identity].tenants),
+            # A token with a tenant of its own is for that tenant only.
+            tenants=frozenset(() if token.tenant else identities[token.identity].tenants),
             keep_warm=token.keep_warm,
             required=token.required,
         )
@@ -132,11 +143,14 @@ def catalog_of(settings: Settings) -> Catalog:
 def client_of(settings: Settings) -> StrictClient:
     """Return the HTTP client for all authorities."""
     try:
-        return StrictClient(ca_bundle=settings.ca_bundle, proxy_url=settings.proxy_url)
+        return StrictClient(
+            ca_bundle=settings.ca_bundle,
+            proxy_url=settings.proxy_url or settings.environment_proxy,
+            obey_no_proxy=settings.proxy_url is None,
+        )
     except OSError as error:
-        raise ConfigurationError(
-            [f"ca_bundle: cannot be loaded: {error.strerror or type(error).__name__}"]
-        ) from None
+        reason = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+    raise ConfigurationError([f"ca_bundle: cannot be used: {reason}"])
 
 
 def identities_of(settings: Settings) -> dict[str, Identity]:
@@ -190,12 +204,15 @@ def _password(identity: IdentitySettings) -> str | None:
 
 def _tell(settings: Settings, http: StrictClient) -> None:
     """Log what holds and may surprise."""
+    trust = (settings.ca_bundle, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     facts = {
-        "ca_bundle": settings.ca_bundle or os.environ.get("SSL_CERT_FILE"),
+        "ca": next(filter(None, trust), None),
         "proxy": http.proxy,
         "authority_host": settings.authority_host,
         "ignored": " ".join(settings.ignored_environment) or None,
     }
+    if any(identity.managed_identity for identity in settings.identities.values()):
+        facts["managed_identity_by"] = " ".join(filter(os.environ.get, _MANAGED_IDENTITY_VARIABLES)) or None
     logger.info("configured", extra={"tokens": " ".join(settings.tokens), **facts})
     for warning in settings.warnings:
         logger.warning("%s", warning)

@@ -1,6 +1,7 @@
 """A TCP server that answers with exactly the bytes it is told, one answer for each connection."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ class RawServer:
 
 
 @contextmanager
-def raw_server(*answers: Answer) -> Iterator[RawServer]:
+def raw_server(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
     """Accept as many connections as there are answers. A callable answer does as it likes with the socket."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = RawServer(listener.getsockname()[1])
@@ -31,6 +32,8 @@ def raw_server(*answers: Answer) -> Iterator[RawServer]:
                 connection, _ = listener.accept()
             except OSError:
                 return  # the test is over
+            if tls:
+                connection = tls.wrap_socket(connection, server_side=True)
             with connection:
                 server.received.append(_request(connection))
                 if isinstance(answer, bytes):

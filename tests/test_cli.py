@@ -16,6 +16,7 @@ import urllib3
 from emulator_server import running_emulator
 
 from app.emulator.emulator import Emulator
+from app.emulator.local import SUBJECT
 from app.emulator.registry import Application, Registry, Tenant
 from app.emulator.script import ScriptedResponse
 
@@ -266,9 +267,25 @@ class TestDemoAndEmulator:
             env = dict(line.split("=", 1) for line in said.splitlines() if re.match(r"[A-Z_]+=", line))
             assert commands.run("check", env=env).returncode == 0
             del env["AZURE_CLIENT_SECRET"]
-            (tmp_path / "key.pem.txt").write_bytes(keys.key_pem() + keys.certificate_pem())
-            env["AZURE_CLIENT_CERTIFICATE_PATH"] = str(tmp_path / "key.pem.txt")
-            assert commands.run("check", env=env).returncode == 0
+            (tmp_path / "app.pem").write_bytes(keys.key_pem() + keys.certificate_pem())
+            certificate = {"AZURE_CLIENT_CERTIFICATE_PATH": str(tmp_path / "app.pem")}
+            assert commands.run("check", env=env | certificate).returncode == 0
+            with urllib3.PoolManager(ca_certs=env["BROKER_CA_BUNDLE"]) as pool:
+                minted = pool.request(
+                    "POST",
+                    f"https://{env['BROKER_AUTHORITY_HOST']}/emulator/assertion",
+                    json={"subject": SUBJECT},
+                    headers={"Authorization": f"Bearer {env['EMULATOR_CONTROL_TOKEN']}"},
+                )
+            (tmp_path / "assertion").write_text(minted.json()["assertion"])
+            assertion = {"AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "assertion")}
+            assert commands.run("check", env=env | assertion).returncode == 0
+            config = tmp_path / "managed.toml"
+            config.write_text(
+                f"[identities.default]\ntenant = '{env['AZURE_TENANT_ID']}'\n"
+                f"client_id = '{env['AZURE_CLIENT_ID']}'\nmanaged_identity = 'system'\n"
+            )
+            assert commands.run("check", "--config", config, env=env).returncode == 0
 
     def test_a_certificate_file_that_is_none_is_said(self, tmp_path: Path) -> None:
         ended = commands.run("emulator", "--certificate", tmp_path / "none.pem")

@@ -68,11 +68,22 @@ def test_nobody_there(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://", "https://127.0.0.1:1", "ftp://x", "127.0.0.1:7575", "", "http://h:port", "http://[::1"]
+    "url",
+    [
+        "http://",
+        "https://127.0.0.1:1",
+        "ftp://x",
+        "127.0.0.1:7575",
+        "",
+        "http://h:port",
+        "http://user:canary@h:1",
+        "http://[::1",
+    ],
 )
 def test_a_url_of_another_kind(url: str) -> None:
-    with pytest.raises(client.AskError, match="neither"):
+    with pytest.raises(client.AskError, match="neither") as raised:
         client.token(url, None)
+    assert "canary" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,13 @@ def test_a_url_of_another_kind(url: str) -> None:
 def test_something_else_is_there(answer: bytes) -> None:
     with raw_server(answer) as server, pytest.raises(client.AskError):
         client.token(server.url, None)
+
+
+def test_what_a_terminal_would_obey_is_made_visible() -> None:
+    body = b'{"error": "\\u001b]0;x", "detail": "\\u001b[2J"}'
+    with raw_server(http("404 Not Found", body)) as server, pytest.raises(client.AskError) as raised:
+        client.token(server.url, None)
+    assert str(raised.value) == "?]0;x (HTTP 404): ?[2J"
 
 
 def test_an_unhealthy_broker() -> None:

@@ -17,7 +17,10 @@ PREFIX = "BROKER_"
 
 # Kubernetes puts these into every pod of a namespace that has a Service named `broker` or `broker-...`:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
-_KUBERNETES = re.compile(r"BROKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\w+)?)")
+_KUBERNETES = re.compile(
+    r"BROKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_PORT|_PROTO|_ADDR)?)=.*"
+    r"|BROKER_(\w+_)?PORT=(tcp|udp|sctp)://.*"  # a number there is a person's, who expects it to be obeyed
+)
 
 # The names Azure's own tools read, and the options of an identity they stand for.
 _AZURE = {
@@ -51,13 +54,21 @@ def _given() -> Iterator[tuple[str, str]]:
 def check_names(options: Collection[str], problems: Problems) -> None:
     """Add the `BROKER_*` variables that stand for nothing, and take over the names of those that do."""
     known = {PREFIX + option.upper(): option for option in options}
-    for variable, _ in _given():
+    for variable, value in _given():
         if not variable.upper().startswith(PREFIX):
             continue
         if variable in known:
             problems.absorb([(known[variable], variable)])
-        elif not _KUBERNETES.fullmatch(variable):
+        elif not _KUBERNETES.fullmatch(f"{variable}={value}"):
             problems.unknown(variable, known, key=variable.upper())
+
+
+def environment_proxy() -> tuple[str, str] | None:
+    """Return the name and the URL of the proxy for https that the environment names, if it names one."""
+    for name in ("https_proxy", "HTTPS_PROXY"):  # in the order of curl and Python
+        if url := os.environ.get(name, "").strip():
+            return name, url if "://" in url else f"http://{url}"
+    return None
 
 
 def azure_variables() -> list[str]:

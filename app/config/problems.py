@@ -66,11 +66,19 @@ class Problems:
 
 
 def validated(model: type[_Model], table: Any, where: str, problems: Problems) -> _Model | None:
-    """Return `table` as a `model`, or None with its problems added."""
+    """Return `table` as a `model` and add its problems.
+
+    Options that are no good are left out, so that they do not hide what else is wrong; None where nothing can
+    be made of the rest.
+    """
     try:
         return model.model_validate(table)
     except ValidationError as invalid:
         report(invalid, where, model.model_fields, problems)
+        bad = {error["loc"][0] for error in invalid.errors(include_input=False) if error["loc"]}
+    try:
+        return model.model_validate({name: value for name, value in table.items() if name not in bad})
+    except ValidationError:
         return None
 
 

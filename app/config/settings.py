@@ -13,7 +13,14 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config import formats
-from app.config.environment import PREFIX, EnvironmentSource, azure_identity, azure_variables, check_names
+from app.config.environment import (
+    PREFIX,
+    EnvironmentSource,
+    azure_identity,
+    azure_variables,
+    check_names,
+    environment_proxy,
+)
 from app.config.grammar import (
     NAME,
     NAME_RULE,
@@ -56,6 +63,8 @@ class Settings(BaseSettings):
     ca_bundle: GivenPath | None = None
     # The proxy to reach the authority through; may hold a password.
     proxy_url: Annotated[ProxyUrl | None, Field(repr=False)] = None
+    # Not an option but a finding: the environment's proxy, which holds where proxy_url does not.
+    environment_proxy: Annotated[ProxyUrl | None, Field(repr=False)] = None
     # The least important lines that are written.
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lowercase] = "info"
     # A line for people, or a JSON object a line.
@@ -83,9 +92,10 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+_FINDINGS = {"environment_proxy", "ignored_environment", "warnings"}
 _TABLES = {"identities": IdentitySettings, "tokens": TokenSettings}
 # What a flag or a variable can say: one string.
-_OPTIONS = Settings.model_fields.keys() - _TABLES.keys() - {"ignored_environment", "warnings"}
+_OPTIONS = Settings.model_fields.keys() - _TABLES.keys() - _FINDINGS
 _IN_FILE = (_OPTIONS | _TABLES.keys()) - {"config"}
 
 
@@ -147,6 +157,9 @@ def _merged(flags: dict[str, object], file: dict[str, Any], problems: Problems) 
     """Return the options outside tables, by precedence, less those that are no good."""
     in_file = {name: value for name, value in file.items() if name in _OPTIONS - {"config"}}
     values: dict[str, Any] = in_file | EnvironmentSource(Settings, _OPTIONS)() | flags
+    if found := environment_proxy():
+        name, values["environment_proxy"] = found
+        problems.absorb([("environment_proxy", name)])
     try:
         return Settings(**values)
     except ValidationError as invalid:

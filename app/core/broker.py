@@ -24,7 +24,7 @@ FLIGHT_LIMIT = 12.0  # how long a fetch may take, waiting for a thread included:
 TICK = 5.0  # how often renewals are looked for: a resumed machine is noticed within this
 IDLE = 7200.0  # a token nobody asked for this long (and for two lifetimes) is no longer renewed
 THREADS = 4  # for each authority, so that one that swallows connections starves no other
-MAX_ENTRIES = 1024
+MAX_ENTRIES = 1024  # besides the kept ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ class Broker:
             if self._due(entry):
                 self._launch(request, entry)
             issued = Issued(token, hit=True)
-        if min_ttl and issued.token.remaining(self._clock) < min_ttl:
+        if min_ttl > schedule.longest_ttl(issued.token.lifetime):
+            raise InvalidRequest("min_ttl is more than a fresh token has")
+        if issued.token.remaining(self._clock) < min_ttl:
             return await self._lasting(request, entry, min_ttl)
         return issued
 
@@ -153,7 +155,7 @@ class Broker:
         return entry
 
     def _make_room(self) -> None:
-        if len(self._entries) < MAX_ENTRIES:
+        if len(self._entries) - len(self._kept) < MAX_ENTRIES:
             return
         idle = [
             request for request, entry in self._entries.items() if request not in self._kept and not entry.flight
@@ -179,18 +181,17 @@ class Broker:
 
     async def _lasting(self, request: TokenRequest, entry: _Entry, min_ttl: int) -> Issued:
         """Renew ahead of time for a caller who needs more than what is left."""
-        now = self._clock.boot()
-        token = entry.token
-        if token is not None and min_ttl > token.lifetime:
-            raise InvalidRequest("min_ttl is more than a fresh token has")
-        allowed_at = max(entry.sent_at + schedule.FORCED_INTERVAL, entry.retry_at)
-        if entry.flight is not None or now >= allowed_at:
+        if entry.flight is not None or self._clock.boot() >= self._may_force_at(entry):
             await self._landing(entry.flight or self._launch(request, entry))
             token = entry.token
             if token is not None and token.remaining(self._clock) >= min_ttl:
                 return Issued(token, hit=False)
-            allowed_at = max(entry.sent_at + schedule.FORCED_INTERVAL, entry.retry_at)
-        raise Unavailable("min_ttl cannot be met now", retry_after=allowed_at - self._clock.boot())
+        wait = self._may_force_at(entry) - self._clock.boot()
+        raise Unavailable("min_ttl cannot be met now", retry_after=wait)
+
+    @staticmethod
+    def _may_force_at(entry: _Entry) -> float:
+        return max(entry.sent_at + schedule.FORCED_INTERVAL, entry.retry_at)
 
     async def _landing(self, flight: asyncio.Task[None]) -> None:
         # asyncio.wait leaves the task alone when its caller is cancelled; awaiting it would not.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from app.core.errors import InvalidRequest, UnknownToken
-from app.core.tokens import TokenRequest, resource_of
+from app.core.tokens import DEFAULT_SUFFIX, TokenRequest, resource_of
 
 DEFAULT = "default"
 
@@ -48,8 +48,9 @@ class Catalog:
         `https://management.azure.com`; the token's audience is spelled as asked, so upstream gets that.
         """
         tokens = self.tokens.values()
-        exact = [token for token in tokens if token.request.scope == scope]
-        found = exact or [token for token in tokens if resource_of(token.request.scope) == resource_of(scope)]
+        found = [token for token in tokens if token.request.scope == scope]
+        if not found and scope.endswith(DEFAULT_SUFFIX):
+            found = [token for token in tokens if _is_same_resource(token.request.scope, scope)]
         if not found:
             raise InvalidRequest("this scope is not that of a configured token")
         if len(found) > 1:
@@ -73,3 +74,7 @@ class Catalog:
         if known not in {token.request.tenant, *token.tenants}:
             raise InvalidRequest("this token cannot be asked for in that tenant")
         return replace(token.request, tenant=known)
+
+
+def _is_same_resource(configured: str, asked: str) -> bool:
+    return configured.endswith(DEFAULT_SUFFIX) and resource_of(configured) == resource_of(asked)

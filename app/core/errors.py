@@ -59,7 +59,7 @@ class UpstreamError(BrokerError):
         self.correlation_id = correlation_id
         self.retry_after = retry_after
 
-    def again(self, retry_after: float) -> Self:
+    def again(self, retry_after: float | None) -> Self:
         """Return an equal error: one object raised to many callers would collect all their tracebacks."""
         return type(self)(
             str(self), aadsts=self.aadsts, correlation_id=self.correlation_id, retry_after=retry_after

@@ -15,6 +15,8 @@ LEAD = 30
 # Least time between two forced renewals of one token, so that no caller can turn an option into a request
 # upstream for each of its own.
 FORCED_INTERVAL = 60
+# What a fetch may take off a token's life before its caller sees it.
+FETCH_SECONDS = 10
 # How long a rejection (wrong scope, wrong secret) stands before the authority is asked again.
 REJECTED_INTERVAL = 60
 MAX_RETRY_AFTER = 3600
@@ -23,6 +25,11 @@ MAX_RETRY_AFTER = 3600
 def margin(lifetime: float) -> float:
     """Return how much must be left for a token to be handed out."""
     return min(30.0, 0.1 * lifetime)
+
+
+def longest_ttl(lifetime: float) -> float:
+    """Return how much a fresh token can be relied on to have left when it arrives."""
+    return max(lifetime - FETCH_SECONDS, 0.0)
 
 
 def renewal_delay(lifetime: float, refresh_in: float | None, draw: float) -> float:

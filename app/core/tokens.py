@@ -8,7 +8,7 @@ from typing import Protocol
 from app.core.errors import InvalidRequest
 
 MAX_SCOPE_LENGTH = 512
-_SUFFIX = "/.default"
+DEFAULT_SUFFIX = "/.default"
 # RFC 6749 section 3.3, scope-token: printable ASCII without space, quote and backslash. A space would make
 # two scopes of it, and MSAL treats the empty scope as "any cached token".
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -104,9 +104,11 @@ def scope_of(resource: str) -> str:
     A trailing slash is kept: `https://management.azure.com/` becomes `https://management.azure.com//.default`,
     because Entra copies what precedes `/.default` into the token's audience.
     """
-    return parse_scope(resource if not resource or resource.endswith(_SUFFIX) else resource + _SUFFIX)
+    return parse_scope(
+        resource if not resource or resource.endswith(DEFAULT_SUFFIX) else resource + DEFAULT_SUFFIX
+    )
 
 
 def resource_of(scope: str) -> str:
     """Return the resource a scope is for, without one trailing slash: the spelling scopes are compared by."""
-    return scope.removesuffix(_SUFFIX).removesuffix("/")
+    return scope.removesuffix(DEFAULT_SUFFIX).removesuffix("/")

@@ -40,13 +40,14 @@ def write_certificates(directory: Path) -> Certificates:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _authority(ca_key)
     certificate = _server(key, ca, ca_key)
-    files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    _write_private(
+    _write(files.ca, ca.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write(
         files.key,
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
+        0o600,
     )
     return files
 
@@ -113,9 +114,9 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    """Write so that the file is never readable by others, not even between two system calls."""
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file: never through a link, nor into one that somebody else has put there and can change."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

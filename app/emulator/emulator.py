@@ -21,7 +21,7 @@ from app.emulator.exchange import Exchange, form_fields
 from app.emulator.imds import MetadataEndpoint
 from app.emulator.mint import Mint, Settings, SigningKey
 from app.emulator.recording import RecordedRequest, Recorder
-from app.emulator.registry import EXCHANGE_AUDIENCE, Registry, Tenant, is_guid
+from app.emulator.registry import EXCHANGE_AUDIENCE, FederatedCredential, Registry, Tenant, is_guid
 from app.emulator.script import Script, ScriptedResponse
 from app.emulator.token_endpoint import TENANTLESS, OAuthError, TokenEndpoint
 
@@ -60,6 +60,7 @@ class Emulator:
         self._metadata = MetadataEndpoint(self.registry, self._mint, self.settings, clock)
         control = Control(self.control_token, self._recorder, self._script, self.settings, self._mint)
         router = Starlette(routes=[*control.routes(), *self._routes()])
+        router.router.redirect_slashes = False
         self.app: ASGIApp = Exchange(router, self._recorder, self._script, clock, self._scripted_refusal)
 
     @property
@@ -81,6 +82,13 @@ class Emulator:
     def federated_assertion(self, subject: str, audience: str = EXCHANGE_AUDIENCE, lifetime: float = 3600) -> str:
         """Return what a cluster would project into a pod for this subject; a negative lifetime: expired."""
         return self._mint.federated_assertion(subject, audience, lifetime)
+
+    def trust(self, subject: str) -> None:
+        """Let the first application in with assertions for this subject, and with any managed identity's token."""
+        self.registry.applications[0].federated_credentials += [
+            FederatedCredential(self.federated_issuer, subject),
+            *(FederatedCredential(self.issuer(), one.principal_id) for one in self.registry.managed_identities),
+        ]
 
     def enqueue(self, *responses: ScriptedResponse) -> None:
         self._script.add(*responses)

@@ -1,6 +1,6 @@
 """What clients asked, kept for whoever tests a client; without anything that would let one in.
 
-Form and query values are recorded by a list of names known to be harmless, not by a list of secret ones:
+Headers, form and query values are recorded by a list of names known to be harmless, not by a list of secret ones:
 a client that misspells `client_secret` must not have it recorded.
 """
 
@@ -20,7 +20,10 @@ _HARMLESS = frozenset((
     "grant_type", "mi_res_id", "msi_res_id", "object_id", "principal_id", "resource", "scope",
 ))
 # fmt: on
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "secret", "x-identity-header"})
+_HARMLESS_HEADERS = re.compile(
+    r"accept(-encoding)?|connection|content-(length|type)|host|metadata|user-agent"
+    r"|(return-)?client-request-id|x-client-(cpu|current-telemetry|last-telemetry|os|sku|ver)|x-ms-lib-capability"
+)
 # Anything else in the place of a name may be a body of another format, secrets and all.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,40}")
 
@@ -66,7 +69,9 @@ def record(
         method=method,
         path=path,
         time=time,
-        headers={name: REDACTED if name in _SECRET_HEADERS else value for name, value in headers.items()},
+        headers={
+            name: value if _HARMLESS_HEADERS.fullmatch(name) else REDACTED for name, value in headers.items()
+        },
         query=_redacted(query),
         form=_redacted(form),
         authentication=credentials.method,

@@ -6,11 +6,13 @@ dates are the exception: they are kept for whoever reports them, and judged by t
 counts; refusing to start would take the other identities down with the one that lapsed.
 """
 
+import errno
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
@@ -135,7 +137,7 @@ def _without_certificate(
 def _matched(
     key: rsa.RSAPrivateKey, certificates: list[x509.Certificate], thumbprint: str | None
 ) -> ClientCertificate:
-    leaf = next((one for one in certificates if one.public_key() == key.public_key()), None)
+    leaf = next((one for one in certificates if _is_of(one, key)), None)
     if leaf is None:
         raise CredentialError("the certificate does not belong to the private key")
     if thumbprint and leaf.fingerprint(hashes.SHA1()).hex() != thumbprint.lower():  # noqa: S303 - x5t is defined as SHA-1 (RFC 7515 4.1.7)
@@ -145,12 +147,19 @@ def _matched(
     return ClientCertificate(key, chain, thumbprint, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
+def _is_of(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> bool:
+    try:
+        return certificate.public_key() == key.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # of a kind that is not ours to know, such as an issuer's may be
+        return False
+
+
 def _parse_pfx(blob: bytes, file: Path, password: str | None) -> tuple[rsa.RSAPrivateKey, list[x509.Certificate]]:
     try:
         bag = pkcs12.load_pkcs12(blob, password.encode() if password else None)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise CredentialError(
-            f"{file} is neither PEM nor a PFX that this password opens; for a PFX set certificate_password_file"
+            f"{file} is neither PEM nor a PFX that opens with the password given, or with none where none is given"
         ) from None
     certificates = [one.certificate for one in (bag.cert, *bag.additional_certs) if one is not None]
     return _rsa(bag.key, file), certificates
@@ -166,7 +175,7 @@ def _parse_key(blob: bytes, file: Path, password: str | None) -> rsa.RSAPrivateK
             else "is encrypted; set certificate_password_file"
         )
         raise CredentialError(f"the private key in {file} {fix}") from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise CredentialError(f"there is no private key in {file} that can be read with what is given") from None
 
 
@@ -189,13 +198,22 @@ def _read(file: Path, what: str) -> bytes:
     try:
         with file.open("rb") as opened:
             blob = opened.read(MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, ValueError):
+        # Without its name: where there is no such file, the "name" may be the secret itself, in the wrong option.
+        raise CredentialError(f"{what} does not exist{_looked_for(file)}") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise CredentialError(f"{what} does not exist: its name is too long for one") from None
         raise CredentialError(f"{what} {file} cannot be read: {error.strerror}") from None
     if not blob.strip():
         raise CredentialError(f"{what} {file} is empty")
     if len(blob) > MAX_FILE_BYTES:
         raise CredentialError(f"{what} {file} is larger than {MAX_FILE_BYTES} bytes")
     return blob
+
+
+def _looked_for(file: Path) -> str:
+    return f"; it was looked for in {file.parent}" if file.parent.is_dir() else ""
 
 
 def _read_text(file: Path, what: str) -> str:

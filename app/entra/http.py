@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import proxy_bypass
 
 import requests
 import urllib3
@@ -37,6 +37,11 @@ READ_SECONDS = 8.0
 FLIGHT_SECONDS = 9.0  # everything one token costs, discovery included
 MAX_ANSWER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+
+# Nothing is sent twice, nor does urllib3 sleep for a Retry-After: when to try again is the broker's decision.
+_NO_RETRIES = urllib3.Retry(
+    total=0, connect=0, read=0, redirect=0, status=0, other=0, respect_retry_after_header=False
+)
 
 _FAILURES: tuple[tuple[type[HTTPError], str], ...] = (
     (NameResolutionError, "its name cannot be resolved"),
@@ -92,12 +97,45 @@ class Answer:
         """Nothing: anything but a success was raised before."""
 
 
+class _Flight(threading.local):
+    """What this thread's requests are bounded by, and labelled with."""
+
+    deadline: float | None = None
+    correlation_id: str | None = None
+
+    def left(self, most: float) -> float:
+        """Return the seconds a step may still take, `most` at the most; raises TimeoutError when time is up."""
+        left = most if self.deadline is None else min(most, self.deadline - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+_flight = _Flight()
+
+
+class _BoundedSocket(ssl.SSLSocket):
+    """A TLS socket whose reads end with the flight.
+
+    A timeout of sockets is for each read: against a server that drips a byte at a time (in a header, a chunk's
+    extension, an endless 100 Continue) it would hold for ever.
+    """
+
+    def recv_into(self, *arguments: Any, **options: Any) -> int:
+        self.settimeout(_flight.left(self.gettimeout() or READ_SECONDS))
+        return super().recv_into(*arguments, **options)
+
+
 class StrictClient:
     """An HTTP client for one set of authorities; any number of threads may use it.
 
-    `ca_bundle` and `proxy_url` replace whatever the environment says; without them SSL_CERT_FILE, HTTPS_PROXY
-    and NO_PROXY hold. Plain HTTP never goes through a proxy: only the machine's own metadata endpoint is asked
-    that way. Raises OSError where the bundle cannot be loaded.
+    `ca_bundle` replaces the system's certificate authorities, and SSL_CERT_FILE and SSL_CERT_DIR with them.
+    `proxy_url` is for https; with `obey_no_proxy`, not for the hosts in the environment's NO_PROXY. Plain HTTP
+    never goes through a proxy: only the machine's own metadata endpoint is asked that way. Raises OSError where
+    the bundle cannot be loaded.
+
+    A request is bounded once it is connected; a name that is slow to resolve, or has many dead addresses, can
+    hold its thread for longer, which the broker does not wait for.
     """
 
     def __init__(
@@ -105,35 +143,32 @@ class StrictClient:
         *,
         ca_bundle: Path | None = None,
         proxy_url: str | None = None,
+        obey_no_proxy: bool = False,
         read_seconds: float = READ_SECONDS,
         flight_seconds: float = FLIGHT_SECONDS,
     ) -> None:
-        # Not requests: REQUESTS_CA_BUNDLE in the environment would win over our own bundle there.
-        context = ssl.create_default_context(cafile=ca_bundle)
-        options: dict[str, Any] = {"ssl_context": context, "maxsize": 4, "retries": _RETRIES}
+        options: dict[str, Any] = {"ssl_context": _tls(ca_bundle), "maxsize": 4, "retries": _NO_RETRIES}
         self._direct = urllib3.PoolManager(**options)
-        self._by_environment = proxy_url is None
-        proxy = proxy_url or getproxies_environment().get("https")
-        self._proxy = proxy if not proxy or "://" in proxy else f"http://{proxy}"
-        self._proxied = _through(self._proxy, options) if self._proxy else self._direct
+        self._proxied = _through(proxy_url, options) if proxy_url else self._direct
+        self._proxy_url = proxy_url
+        self._obey_no_proxy = obey_no_proxy
         self._read_seconds = read_seconds
         self._flight_seconds = flight_seconds
-        self._flight = threading.local()
 
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy in use, without the password its URL may hold."""
-        return urlsplit(self._proxy).netloc.rpartition("@")[2] if self._proxy else None
+        return urlsplit(self._proxy_url).netloc.rpartition("@")[2] if self._proxy_url else None
 
     @contextmanager
     def flight(self, correlation_id: str | None = None) -> Iterator[None]:
         """Bound what this thread asks for within the block by one flight's time, and label it."""
-        self._flight.deadline = time.monotonic() + self._flight_seconds
-        self._flight.correlation_id = correlation_id
+        _flight.deadline = time.monotonic() + self._flight_seconds
+        _flight.correlation_id = correlation_id
         try:
             yield
         finally:
-            del self._flight.deadline, self._flight.correlation_id
+            _flight.deadline = _flight.correlation_id = None
 
     def get(
         self,
@@ -172,10 +207,12 @@ class StrictClient:
     ) -> Answer:
         address = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
         sent = dict(headers or {})
-        if correlation_id := getattr(self._flight, "correlation_id", None):
-            sent["client-request-id"] = correlation_id
+        if _flight.correlation_id:
+            sent["client-request-id"] = _flight.correlation_id
         try:
             status, received, text = self._exchange(method, address, sent, body)
+        except TimeoutError:
+            raise Unreachable("the authority cannot be reached: it did not answer in time") from None
         except HTTPError as error:
             raise Unreachable(f"the authority cannot be reached: {_reason(error)}") from None
         if not 200 <= status <= 299 or _json_object(text) is None:  # noqa: PLR2004 - the 2xx statuses
@@ -192,40 +229,35 @@ class StrictClient:
             body=body,
             redirect=False,  # a credential goes nowhere but where it was meant to go
             preload_content=False,
-            timeout=urllib3.Timeout(
-                connect=min(CONNECT_SECONDS, self._left()), read=min(self._read_seconds, self._left())
-            ),
+            timeout=urllib3.Timeout(connect=_flight.left(CONNECT_SECONDS), read=_flight.left(self._read_seconds)),
         )
         received = bytearray()
         try:
-            while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
+            # As it comes: compression is not asked for, and unpacking has no bound but memory and time.
+            while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
                 received += chunk
                 _check_size(received)
-                self._left()
+                _flight.left(self._read_seconds)
         except BaseException:
             response.close()  # what is unread would be taken for the next answer
             raise
         response.release_conn()
         return response.status, response.headers, received.decode("utf-8", "replace")
 
-    def _left(self) -> float:
-        deadline = getattr(self._flight, "deadline", None)
-        left = self._flight_seconds if deadline is None else float(deadline - time.monotonic())
-        if left <= 0:
-            raise Unreachable("the authority cannot be reached: it did not answer in time")
-        return left
-
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
-        if parts.scheme != "https" or (self._by_environment and proxy_bypass(parts.netloc)):
+        if parts.scheme != "https" or (self._obey_no_proxy and proxy_bypass(parts.netloc)):
             return self._direct
         return self._proxied
 
 
-# Connecting is tried twice; a request that was sent is not sent again, nor does urllib3 sleep for a Retry-After.
-_RETRIES = urllib3.Retry(
-    total=1, connect=1, read=0, redirect=0, status=0, other=0, respect_retry_after_header=False
-)
+def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
+    # Not through requests: there REQUESTS_CA_BUNDLE in the environment would win over our own bundle.
+    context = ssl.create_default_context(cafile=ca_bundle)
+    # SSLKEYLOGFILE in the environment would write down what it takes to read the secret off the wire.
+    context.keylog_filename = None  # type: ignore[assignment]  # typeshed knows no way to turn it off
+    context.sslsocket_class = _BoundedSocket
+    return context
 
 
 def _through(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import msal
+from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS, Authority
 
 from app.core.errors import (
     CredentialError,
@@ -37,6 +39,8 @@ MAX_LIFETIME = 366 * 24 * 3600
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # RFC 6750 2.1, b64token. A line break in it would be a header of the sender's choice in the `header` form.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_PRINTABLE = re.compile(r"[!-~]+")
+_AADSTS_CODES = range(1_000, 10_000_000)
 _SCOPE_ERRORS = frozenset({"invalid_scope", "invalid_resource"})
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 _TOO_MANY_REQUESTS = 429
@@ -71,7 +75,16 @@ class EntraTokenSource:
     def acquire(
         self, request: TokenRequest, *, claims: str | None = None, correlation_id: str | None = None
     ) -> AccessToken:
-        """Ask the authority; takes at most about 9 seconds. Raises UpstreamError and nothing else."""
+        """Ask the authority; takes about 9 seconds at the most once connected. Raises UpstreamError only."""
+        outcome = self._outcome(request, claims, correlation_id)
+        if isinstance(outcome, UpstreamError):
+            raise outcome
+        return outcome
+
+    def _outcome(
+        self, request: TokenRequest, claims: str | None, correlation_id: str | None
+    ) -> AccessToken | UpstreamError:
+        """Return a failure instead of raising it: a raised one keeps the frames, secrets and all, it came from."""
         # Before anything is sent: what the journey takes comes off the token's life, not on top of it.
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
@@ -79,14 +92,16 @@ class EntraTokenSource:
                 application = self._application(request)
                 answer = application.acquire_token_for_client([request.scope], claims_challenge=claims)
             return _token(answer, wall, boot)
-        except UpstreamError:
-            raise
+        except UpstreamError as error:
+            return error.again(error.retry_after)
         except BadAnswer as error:
-            raise _error(error) from None
+            return _error(error)
         except Unreachable as error:
-            raise Unavailable(str(error)) from None
+            # Where it was told to send requests may be what is wrong.
+            self._applications.pop((request.identity, request.tenant), None)
+            return Unavailable(str(error))
         except Exception as error:  # noqa: BLE001 - MSAL raises many kinds, with secrets and answers in their texts
-            raise Unavailable(f"MSAL failed with {type(error).__name__}") from None
+            return Unavailable(f"MSAL failed with {type(error).__name__}")
 
     def close(self) -> None:
         """Close idle connections."""
@@ -96,9 +111,11 @@ class EntraTokenSource:
         """Return the MSAL application, made at first use: its constructor asks for the authority's endpoints."""
         key = request.identity, request.tenant
         with self._building.setdefault(key, threading.Lock()):
-            if key not in self._applications:
-                self._applications[key] = self._build(self._identities[request.identity], request.tenant)
-            return self._applications[key]
+            application = self._applications.get(key)
+            if application is None:
+                application = self._build(self._identities[request.identity], request.tenant)
+                self._applications[key] = application
+            return application
 
     def _build(self, identity: Identity, tenant: str) -> msal.ConfidentialClientApplication:
         where = (
@@ -106,7 +123,7 @@ class EntraTokenSource:
             if identity.oidc
             else {"authority": f"{identity.authority}/{tenant}"}
         )
-        return msal.ConfidentialClientApplication(
+        application = msal.ConfidentialClientApplication(
             identity.client_id,
             client_credential=self._msal_credential(identity.credential),
             client_claims=dict(identity.client_claims) or None,
@@ -116,6 +133,8 @@ class EntraTokenSource:
             azure_region=False,
             **where,
         )
+        _check_endpoint(identity, application.authority)
+        return application
 
     def _msal_credential(self, credential: Credential) -> str | dict[str, Any]:
         match credential:
@@ -162,6 +181,25 @@ class _NoCache(msal.TokenCache):  # type: ignore[misc]  # msal has no types
         pass
 
 
+def _check_endpoint(identity: Identity, authority: Authority) -> None:
+    """Refuse to send the credential where the authority's document says, if that is not the authority itself.
+
+    An issuer that is not Entra may have its endpoint on another host, but must call itself what it is configured
+    as (OpenID Connect Discovery 1.0, section 4.3); MSAL is content with much less.
+    """
+    endpoint = str(authority.token_endpoint)
+    if identity.oidc:
+        trusted = str(authority._issuer).rstrip("/") == identity.authority  # noqa: SLF001 - MSAL keeps it nowhere else
+    else:
+        origins = {identity.authority}
+        if urlsplit(identity.authority).hostname in WELL_KNOWN_AUTHORITY_HOSTS:
+            origins |= {f"https://{host}" for host in WELL_KNOWN_AUTHORITY_HOSTS}
+        trusted = any(endpoint.startswith(f"{origin}/") for origin in origins)
+    # Printable: what one parser of URLs strips, another takes for part of the host.
+    if not trusted or not _PRINTABLE.fullmatch(endpoint):
+        raise Unavailable("the authority's discovery document does not belong to it")
+
+
 def _token(answer: Mapping[str, Any], wall: float, boot: float) -> AccessToken:
     value = answer.get("access_token")
     lifetime = _seconds(answer.get("expires_in"))
@@ -195,13 +233,11 @@ def _error(answer: BadAnswer) -> UpstreamError:
     fields = answer.fields()
     code = fields.get("error")
     codes = fields.get("error_codes")
-    aadsts = codes[0] if isinstance(codes, list) and codes and isinstance(codes[0], int) else None
-    correlation_id = fields.get("correlation_id")
+    aadsts = codes[0] if isinstance(codes, list) and codes else None
+    correlation_id = str(fields.get("correlation_id"))
     facts: dict[str, Any] = {
-        "aadsts": aadsts,
-        "correlation_id": correlation_id
-        if isinstance(correlation_id, str) and _GUID.fullmatch(correlation_id)
-        else None,
+        "aadsts": aadsts if type(aadsts) is int and aadsts in _AADSTS_CODES else None,
+        "correlation_id": correlation_id if _GUID.fullmatch(correlation_id) else None,
     }
     if answer.status == _TOO_MANY_REQUESTS:
         return Throttled("the authority asks us to wait", retry_after=answer.retry_after(), **facts)

@@ -38,8 +38,8 @@ def url_of(listener: socket.socket) -> str:
 def _bind_loopback(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    if not ipaddress.ip_address(host).is_loopback:
-        raise ValueError(f"{address} is not a loopback address")
+    if not _is_loopback(host) or not port.isdecimal():
+        raise ValueError(f"{address} is neither a loopback HOST:PORT nor unix:/PATH")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -50,6 +50,13 @@ def _bind_loopback(address: str) -> socket.socket:
     return listener
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _bind_unix(path: Path) -> socket.socket:
     _clear_stale(path)
     listener = socket.socket(socket.AF_UNIX)
@@ -57,6 +64,7 @@ def _bind_unix(path: Path) -> socket.socket:
     before = os.umask(0o117)
     try:
         listener.bind(str(path))
+        listener.listen()  # at once: until then, another broker would take the socket for a stale one
     except OSError:
         listener.close()
         raise
@@ -74,6 +82,8 @@ def _clear_stale(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "exists and is not a socket", str(path))
     with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
+        probe.settimeout(1)  # a full backlog would make it wait
+        # Any other answer (no permission, say) does not tell that nobody is there.
+        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
             raise OSError(errno.EADDRINUSE, "is in use", str(path))
     path.unlink()

@@ -39,13 +39,8 @@ def run(served: Sequence[Served], *, on_up: Callable[[], None] = lambda: None) -
 
     A clean stop is a return: unlike uvicorn's own run, which ends the process by the signal it got.
     """
-    return uvloop.run(
-        _run(
-            [_Server(uvicorn.Config(one.app, **{**_OPTIONS, **one.options})) for one in served],
-            [one.sockets for one in served],
-            on_up,
-        )
-    )
+    servers = [_Server(uvicorn.Config(one.app, **{**_OPTIONS, **one.options})) for one in served]
+    return uvloop.run(_run(servers, [one.sockets for one in served], on_up))
 
 
 class _Server(uvicorn.Server):

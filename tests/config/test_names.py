@@ -81,6 +81,12 @@ def test_what_kubernetes_injects_for_a_service_is_passed_over(environment: pytes
     assert load().tokens
 
 
+@pytest.mark.parametrize("name", ["BROKER_PORT", "BROKER_LISTEN_PORT"])
+def test_a_port_number_is_not_taken_for_kubernetes(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "8080")
+    assert f"{name}: no such option" in refusal()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

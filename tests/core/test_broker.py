@@ -334,20 +334,24 @@ class TestMinTtl:
         async with running() as broker:
             for _ in range(100):
                 with pytest.raises(InvalidRequest):
-                    await broker.token(GRAPH, min_ttl=3601)
+                    await broker.token(GRAPH, min_ttl=3591)
         assert len(source.requests) == 1
 
     async def test_what_cannot_be_met_now_costs_one_request_a_minute(
         self, running: Running, source: ScriptedSource, clock: FakeClock
     ) -> None:
-        source.lifetime = 3599
         async with running() as broker:
-            for _ in range(100):
+            await broker.token(GRAPH)
+            clock.advance(10)
+            for _ in range(99):
                 clock.advance(0.5)
                 with pytest.raises(Unavailable) as raised:
-                    await broker.token(GRAPH, min_ttl=3599)
-                assert 0 < (raised.value.retry_after or 0) <= 60
-        assert len(source.requests) == 1
+                    await broker.token(GRAPH, min_ttl=3590)
+                assert 0 < (raised.value.retry_after or 0) <= 50
+            assert len(source.requests) == 1
+            clock.advance(0.5)
+            assert not (await broker.token(GRAPH, min_ttl=3590)).hit
+        assert len(source.requests) == 2
 
     async def test_a_failing_renewal_is_not_repeated(
         self, running: Running, source: ScriptedSource, clock: FakeClock
@@ -362,6 +366,13 @@ class TestMinTtl:
                     await broker.token(GRAPH, min_ttl=3000)
             assert (await broker.token(GRAPH)).hit
         assert len(source.requests) == 2
+
+    async def test_none_at_all_is_met_by_the_shortest_token(
+        self, running: Running, source: ScriptedSource
+    ) -> None:
+        source.lifetime = 2
+        async with running() as broker:
+            assert (await broker.token(GRAPH, min_ttl=0)).token.lifetime == 2
 
 
 class TestBounds:
@@ -390,7 +401,7 @@ class TestBounds:
         async with running(GRAPH) as broker:
             await broker.token(GRAPH)
             requests = [
-                TokenRequest("default", "contoso", f"s{number}") for number in range(broker_module.MAX_ENTRIES)
+                TokenRequest("default", "contoso", f"s{number}") for number in range(broker_module.MAX_ENTRIES + 1)
             ]
             for request in requests:
                 clock.advance(0.001)

@@ -34,6 +34,11 @@ def test_when_a_token_is_renewed(lifetime: int, refresh_in: int | None, draw: fl
     assert schedule.renewal_delay(lifetime, refresh_in, draw) == pytest.approx(delay)
 
 
+@pytest.mark.parametrize(("lifetime", "ttl"), [(3600, 3590), (10, 0), (1, 0)])
+def test_what_a_fresh_token_can_be_relied_on_to_have(lifetime: int, ttl: int) -> None:
+    assert schedule.longest_ttl(lifetime) == ttl
+
+
 @given(lifetimes, st.none() | st.integers(1, 200_000), draws)
 def test_renewal_comes_before_the_token_stops_being_servable(
     lifetime: int, refresh_in: int | None, draw: float

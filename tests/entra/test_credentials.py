@@ -58,9 +58,17 @@ def test_a_file_that_is_no_secret_is_refused(file: Path, content: bytes, reason:
     assert "two" not in str(raised.value)
 
 
-def test_a_missing_file_is_named(file: Path) -> None:
-    with pytest.raises(CredentialError, match="No such file"):
+def test_of_a_missing_file_the_directory_is_told(file: Path) -> None:
+    with pytest.raises(CredentialError, match="does not exist") as raised:
         load_secret(file)
+    assert str(file.parent) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["canary~s3cret", "cana/ry~s3cret", "canary" * 100, "canary\0"])
+def test_a_secret_in_the_place_of_a_file_name_is_not_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CredentialError, match="does not exist") as raised:
+        load_secret(tmp_path / name)
+    assert "cana" not in str(raised.value)
 
 
 def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
@@ -176,7 +184,7 @@ def test_an_assertion_is_read_anew_each_time(file: Path) -> None:
     write(file, JWT + "x")
     assert assertion.read() == JWT + "x"
     file.unlink()
-    with pytest.raises(CredentialError, match="No such file"):
+    with pytest.raises(CredentialError, match="does not exist"):
         assertion.read()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
+import urllib3
 from raw_server import http, raw_server
 
+from app.emulator.ca import Certificates, write_certificates
 from app.entra.http import MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
 
 
@@ -82,9 +85,11 @@ def test_a_huge_retry_after_is_a_number_still() -> None:
     assert BadAnswer(503, {"Retry-After": "9" * 5000}, "").retry_after() == 9999999999
 
 
-def test_a_compressed_answer_is_read() -> None:
+def test_a_compressed_answer_was_not_asked_for_and_is_not_unpacked() -> None:
     with raw_server(http("200 OK", gzip.compress(b'{"a": 1}'), "Content-Encoding: gzip")) as server:
-        assert StrictClient().get(server.url).text == '{"a": 1}'
+        with pytest.raises(BadAnswer):
+            StrictClient().get(server.url)
+        assert b"gzip" not in server.received[0]
 
 
 def test_a_chunked_answer_is_read() -> None:
@@ -93,14 +98,10 @@ def test_a_chunked_answer_is_read() -> None:
         assert StrictClient().get(server.url).text == '{"a": 1}'
 
 
-@pytest.mark.parametrize(
-    "body", [b'"' + b"x" * (MAX_ANSWER_BYTES + 1) + b'"', gzip.compress(b" " * (50 * MAX_ANSWER_BYTES))]
-)
-def test_a_huge_answer_is_not_read_to_its_end(body: bytes) -> None:
+def test_a_huge_answer_is_not_read_to_its_end() -> None:
     def answer(connection: socket.socket) -> None:
-        encoding = "Content-Encoding: gzip" if body[:2] == b"\x1f\x8b" else "X-Plain: yes"
         with contextlib.suppress(OSError):  # the client has had enough: what is tested
-            connection.sendall(http("200 OK", body, encoding))
+            connection.sendall(http("200 OK", b'"' + b"x" * (MAX_ANSWER_BYTES + 1) + b'"'))
 
     with raw_server(answer) as server, pytest.raises(Unreachable, match="too large"):
         StrictClient().get(server.url)
@@ -118,20 +119,85 @@ def test_a_server_that_says_nothing_is_left_in_time() -> None:
         over.set()
 
 
-def test_a_server_that_drips_is_left_in_time() -> None:
+DRIPS = {
+    "status line": (b"HTTP/1.1 2", b"0"),
+    "header": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"a"),
+    "another 100": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+    "chunk extension": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=", b"a"),
+    "trailer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X-A: b\r\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return write_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def tls(certificates: Certificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    return context
+
+
+@pytest.mark.parametrize("where", DRIPS)
+def test_a_server_that_drips_is_left_in_time(certificates: Certificates, tls: ssl.SSLContext, where: str) -> None:
+    over = threading.Event()
+    head, drop = DRIPS[where]
+
+    def drip(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the client has left: what is tested
+            connection.sendall(head)
+            while not over.wait(0.01):
+                connection.sendall(drop)
+
+    client = StrictClient(ca_bundle=certificates.ca, read_seconds=5.0, flight_seconds=0.5)
+    with raw_server(drip, tls=tls) as server:
+        with client.flight(), pytest.raises(Unreachable, match="in time"):
+            client.get(server.url.replace("http://127.0.0.1", "https://localhost"))
+        over.set()
+
+
+def test_without_that_bound_a_drip_would_hold(certificates: Certificates, tls: ssl.SSLContext) -> None:
+    """The negative control: a plain client is still reading when the bounded one has left."""
     over = threading.Event()
 
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        with contextlib.suppress(OSError):  # the client has left: what is tested
-            while not over.wait(0.01):
-                connection.sendall(b" ")
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            for _ in range(100):
+                connection.sendall(b"a")
+                over.wait(0.01)
+            connection.sendall(b"\r\nContent-Length: 2\r\n\r\n{}")
 
-    client = StrictClient(read_seconds=1.0, flight_seconds=0.3)
-    with raw_server(drip) as server:
-        with client.flight(), pytest.raises(Unreachable, match="in time"):
-            client.get(server.url)
-        over.set()
+    with (
+        raw_server(drip, tls=tls) as server,
+        urllib3.PoolManager(ca_certs=str(certificates.ca), timeout=0.5, retries=False) as pool,
+    ):
+        assert pool.request("GET", server.url.replace("http://127.0.0.1", "https://localhost")).data == b"{}"
+
+
+def test_tls_keys_are_not_written_down(
+    certificates: Certificates, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+
+    def ask(context: ssl.SSLContext | None) -> str:
+        with raw_server(http("200 OK", b"{}"), tls=tls) as server:
+            url = server.url.replace("http://127.0.0.1", "https://localhost")
+            if context is None:
+                StrictClient(ca_bundle=certificates.ca).get(url)
+            else:
+                with urllib3.PoolManager(ssl_context=context) as pool:
+                    pool.request("GET", url)
+        return log.read_text() if log.exists() else ""
+
+    assert "SECRET" not in ask(None)
+    assert "SECRET" in ask(
+        ssl.create_default_context(cafile=certificates.ca)
+    )  # what the environment does otherwise
 
 
 def test_a_flight_is_one_bound_for_all_its_requests() -> None:
@@ -168,11 +234,10 @@ def test_a_name_that_does_not_exist_is_said_so() -> None:
         StrictClient().get("https://broker-test.invalid/")
 
 
-def test_a_proxy_that_is_configured_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_used_with_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "authority.example")
-    refused = http("407 Proxy Authentication Required", b"")
-    with raw_server(refused, refused) as proxy:
+    with raw_server(http("407 Proxy Authentication Required", b"")) as proxy:
         client = StrictClient(proxy_url=f"http://user:pass%20word@127.0.0.1:{proxy.port}")
         with pytest.raises(Unreachable, match="proxy") as raised:
             client.get("https://authority.example/")
@@ -182,22 +247,18 @@ def test_a_proxy_that_is_configured_wins_over_the_environment(monkeypatch: pytes
     assert "pass" not in str(raised.value)
 
 
-def test_the_environments_proxy_holds_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = http("502 Bad Gateway", b"")
-    with raw_server(refused, refused) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
-        client = StrictClient()
-        with pytest.raises(Unreachable, match="proxy"):
-            client.get("https://authority.example/")
-        assert client.proxy == f"127.0.0.1:{proxy.port}"
-    assert proxy.received[0].startswith(b"CONNECT authority.example:443")
-
-
-def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_not_looked_for_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    client = StrictClient()
+    assert client.proxy is None
+    with pytest.raises(Unreachable, match="resolved"):
+        client.get("https://broker-test.invalid/")
+
+
+def test_no_proxy_is_obeyed_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "broker-test.invalid")
     with pytest.raises(Unreachable, match="resolved"):
-        StrictClient().get("https://broker-test.invalid/")
+        StrictClient(proxy_url="http://127.0.0.1:1", obey_no_proxy=True).get("https://broker-test.invalid/")
 
 
 def test_plain_http_goes_direct(monkeypatch: pytest.MonkeyPatch) -> None:
