@@ -15,8 +15,11 @@ from app import client
 if TYPE_CHECKING:
     import socket
 
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
 
-EX_CONFIG = 78  # sysexits.h: something in the configuration; supervisors need not restart
+
+EX_CONFIG = 78  # sysexits.h: something in the configuration; starting again will not help
+EX_OSERR = 71  # a port in use, a directory that is not there yet: it may
 HEALTHCHECK_SECONDS = 2.0  # orchestrators give a probe little time
 
 
@@ -38,16 +41,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves cached app-only access tokens from Microsoft Entra ID over local HTTP.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_broker_commands(commands)
+    _add_emulator_commands(commands)
+    _add_client_commands(commands)
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    openapi.set_defaults(run=_openapi)
+    return parser
 
+
+def _add_broker_commands(commands: "_Commands") -> None:
     serve = commands.add_parser("serve", help="run the broker")
     serve.add_argument("--listen", help="loopback HOST:PORT or unix:/PATH (default 127.0.0.1:7575)")
+    serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=_serve)
     check = commands.add_parser("check", help="load the configuration, fetch each token once, and tell")
     check.set_defaults(run=_check)
     for command in (serve, check):
         command.add_argument("--config", type=Path, help="TOML file, parameters.json or appsettings.json")
-        command.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
 
+
+def _add_emulator_commands(commands: "_Commands") -> None:
     demo = commands.add_parser("demo", help="run the broker with an Entra look-alike; nothing to set up")
     demo.add_argument("--listen", default="127.0.0.1:7575", help="HOST:PORT of the broker (default %(default)s)")
     demo.set_defaults(run=_demo)
@@ -63,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     emulator.set_defaults(run=_emulator)
 
+
+def _add_client_commands(commands: "_Commands") -> None:
     token = commands.add_parser("token", help="print a token of a running broker")
     token.add_argument("name", nargs="?", help="its name; not needed where there is only one")
     token.add_argument("--format", choices=["text", "json", "header"], default="text")
@@ -74,12 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--url",
             default=os.environ.get("TOKEN_BROKER_URL") or client.DEFAULT_URL,
-            help="http://HOST:PORT or unix:/PATH of the broker (default: TOKEN_BROKER_URL, or %(default)s)",
+            help="http://HOST:PORT or unix:/PATH of the broker (default: TOKEN_BROKER_URL, or "
+            f"{client.DEFAULT_URL})",
         )
-
-    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
-    openapi.set_defaults(run=_openapi)
-    return parser
 
 
 def _serve(chosen: argparse.Namespace) -> int:
@@ -94,9 +106,11 @@ def _serve(chosen: argparse.Namespace) -> int:
         logs.configure(settings.log_level, settings.log_format)
         app = create_app(settings)
         sockets = [bind(address) for address in settings.listen]
-    except (ConfigurationError, OSError) as error:
+    except ConfigurationError as error:
         return _fail(str(error), EX_CONFIG)
-    return 0 if run([Served(app, sockets)], on_up=lambda: _announce(sockets)) else 1
+    except OSError as error:
+        return _fail(str(error), EX_OSERR)
+    return run([Served(app, sockets)], on_up=lambda: _announce(sockets))
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -104,15 +118,16 @@ def _check(chosen: argparse.Namespace) -> int:
     from app.core.tokens import SystemClock
     from app.entra.source import EntraTokenSource
     from app.main import catalog_of, client_of, identities_of
-    from app.ops import check, logs
+    from app.ops import check
 
     try:
-        settings = load({"config": chosen.config, "log_level": chosen.log_level})
+        settings = load({"config": chosen.config})
         identities = identities_of(settings)
         source = EntraTokenSource(identities, http=client_of(settings), clock=SystemClock())
     except ConfigurationError as error:
         return _fail(str(error), EX_CONFIG)
-    logs.configure("error", settings.log_format)
+    for warning in settings.warnings:
+        print(warning, file=sys.stderr)
     credentials = [check.credential(name, identity.credential) for name, identity in identities.items()]
     tokens = [row for token in catalog_of(settings).tokens.values() for row in check.token(token, source)]
     source.close()
@@ -136,7 +151,7 @@ def _demo(chosen: argparse.Namespace) -> int:
     try:
         listener, upstream = bind(chosen.listen), bind("127.0.0.1:0")
     except (OSError, ValueError) as error:
-        return _fail(str(error), EX_CONFIG)
+        return _fail(str(error), EX_OSERR)
     with local_emulator(upstream) as (emulator, options):
         application = emulator.registry.applications[0]
         identity = IdentitySettings(
@@ -153,7 +168,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         keys = f"{emulator.authority()}/discovery/v2.0/keys"
         text = _DEMO.format(url=url_of(listener), ca=emulator.ca, keys=keys)
         served = [Served(emulator.app, [upstream], options), Served(create_app(settings), [listener])]
-        return 0 if run(served, on_up=lambda: print(text, flush=True)) else 1
+        return run(served, on_up=lambda: print(text, flush=True))
 
 
 _DEMO = """\
@@ -176,9 +191,9 @@ def _emulator(chosen: argparse.Namespace) -> int:
         listener = bind(chosen.listen)
         with local_emulator(listener, chosen.directory, chosen.certificate) as (emulator, options):
             served = [Served(emulator.app, [listener], options)]
-            return 0 if run(served, on_up=lambda: print(environment(emulator), flush=True)) else 1
+            return run(served, on_up=lambda: print(environment(emulator), flush=True))
     except (OSError, ValueError) as error:
-        return _fail(str(error), EX_CONFIG)
+        return _fail(str(error), EX_OSERR)
 
 
 def _token(chosen: argparse.Namespace) -> int:

@@ -9,11 +9,10 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from app.access.gate import Gate
@@ -28,6 +27,7 @@ from app.entra.credentials import (
     ClientSecret,
     Credential,
     ManagedIdentity,
+    exchange_audience,
     load_assertion,
     load_certificate,
     load_password,
@@ -41,14 +41,6 @@ logger = logging.getLogger(__name__)
 
 DIALECTS: tuple[Dialect, ...] = (native.DIALECT,)
 
-# What Entra wants as audience of a managed identity's token, where it stands in for a credential:
-# learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
-_EXCHANGE_AUDIENCES = {
-    "login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
-    "login.partner.microsoftonline.cn": "api://AzureADTokenExchangeChina",
-    "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
-}
-_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 # Any of these makes MSAL ask somebody else than IMDS for the managed identity's token.
 _MANAGED_IDENTITY_VARIABLES = (
     "AZURE_POD_IDENTITY_AUTHORITY_HOST",
@@ -112,7 +104,7 @@ def web_api(
         redoc_url=None,
         redirect_slashes=False,  # the redirect is built from the caller's Host
         lifespan=lifespan,
-        exception_handlers={HTTPException: _no_such_route},
+        exception_handlers={HTTPException: native.no_such_route},
     )
     for dialect in DIALECTS:
         add_routes(api.router, dialect, catalog=catalog, broker=broker, clock=clock)
@@ -134,7 +126,7 @@ def catalog_of(settings: Settings) -> Catalog:
             # A token with a tenant of its own is for that tenant only.
             tenants=frozenset(() if token.tenant else identities[token.identity].tenants),
             keep_warm=token.keep_warm,
-            required=token.required,
+            required=token.keep_warm if token.required is None else token.required,
         )
         for name, token in settings.tokens.items()
     )
@@ -142,15 +134,19 @@ def catalog_of(settings: Settings) -> Catalog:
 
 def client_of(settings: Settings) -> StrictClient:
     """Return the HTTP client for all authorities."""
+    # OpenSSL passes over a file that is not there, and would trust nobody.
+    environments = os.environ.get("SSL_CERT_FILE")
     try:
         return StrictClient(
-            ca_bundle=settings.ca_bundle,
+            ca_bundle=settings.ca_bundle or (Path(environments) if environments else None),
             proxy_url=settings.proxy_url or settings.environment_proxy,
             obey_no_proxy=settings.proxy_url is None,
         )
     except OSError as error:
         reason = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
-    raise ConfigurationError([f"ca_bundle: cannot be used: {reason}"])
+    raise ConfigurationError(
+        [f"{'ca_bundle' if settings.ca_bundle else 'SSL_CERT_FILE'}: cannot be used: {reason}"]
+    )
 
 
 def identities_of(settings: Settings) -> dict[str, Identity]:
@@ -184,9 +180,8 @@ def _credential(identity: IdentitySettings) -> Credential:
     if identity.assertion_file is not None:
         return load_assertion(identity.assertion_file)
     if identity.managed_identity is not None:
-        audience = _EXCHANGE_AUDIENCES.get(urlsplit(identity.authority).hostname or "", _EXCHANGE_AUDIENCE)
         client_id = None if identity.managed_identity == "system" else identity.managed_identity
-        return ManagedIdentity(client_id, audience)
+        return ManagedIdentity(client_id, exchange_audience(identity.authority))
     return load_certificate(
         identity.certificate_file,
         identity.private_key_file,
@@ -216,16 +211,3 @@ def _tell(settings: Settings, http: StrictClient) -> None:
     logger.info("configured", extra={"tokens": " ".join(settings.tokens), **facts})
     for warning in settings.warnings:
         logger.warning("%s", warning)
-
-
-async def _no_such_route(request: Request, error: HTTPException) -> Response:
-    """Answer where no route does, in the native dialect's shape instead of FastAPI's."""
-    matches = [
-        route.methods or set()
-        for route in request.app.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-    ]
-    if error.status_code == 405 and matches:  # noqa: PLR2004 - Method Not Allowed
-        allow = ", ".join(sorted(set().union(*matches)))
-        return native.problem(405, "method_not_allowed", "this path does not have that method", allow=allow)
-    return native.problem(404, "not_found", "there is nothing at this path; tokens are at /token")

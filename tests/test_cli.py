@@ -129,20 +129,53 @@ class TestServe:
         assert ended.returncode == 78
         assert "identities.default" in ended.stderr
         assert "identities.other" in ended.stderr
-        assert str(tmp_path / "none.pem") in ended.stderr
+        assert ended.stderr.count(f"it was looked for in {tmp_path}") == 2
 
     def test_a_port_in_use_is_said(self, identity: dict[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             ended = commands.run("serve", "--listen", address, env=identity)
-        assert ended.returncode == 78
+        assert ended.returncode == 71
         assert address in ended.stderr
         assert "Traceback" not in ended.stderr
 
     def test_a_ca_bundle_that_is_none_is_said(self, identity: dict[str, str], tmp_path: Path) -> None:
         ended = commands.run("serve", env=identity | {"BROKER_CA_BUNDLE": str(tmp_path / "none.pem")})
         assert ended.returncode == 78
-        assert "ca_bundle" in ended.stderr
+        assert "ca_bundle: cannot be used: No such file" in ended.stderr
+
+    @pytest.mark.parametrize("name", ["BROKER_CA_BUNDLE", "SSL_CERT_FILE"])
+    def test_a_ca_bundle_without_a_certificate_is_said(
+        self, identity: dict[str, str], tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / "empty.pem").write_text("nothing")
+        del identity["BROKER_CA_BUNDLE"]
+        ended = commands.run("check", env=identity | {name: str(tmp_path / "empty.pem")})
+        assert ended.returncode == 78
+        assert "it holds no PEM certificate" in ended.stderr
+        assert name.removeprefix("BROKER_").lower() in ended.stderr.lower()
+
+    @pytest.mark.parametrize(
+        "proxy", ["http://user:canary/1@proxy:80", "http://u:canary@h:80x", "socks5h://canary"]
+    )
+    def test_a_proxy_of_the_environment_that_is_none_is_said_without_it(
+        self, identity: dict[str, str], proxy: str
+    ) -> None:
+        ended = commands.run("check", env=identity | {"HTTPS_PROXY": proxy})
+        assert ended.returncode == 78
+        assert ended.stderr.startswith("HTTPS_PROXY: must be http://HOST:PORT")
+        assert "canary" not in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    def test_the_environments_proxy_is_used_and_told_and_no_proxy_obeyed(self, identity: dict[str, str]) -> None:
+        env = identity | {"https_proxy": "user:canary@127.0.0.1:1", "NO_PROXY": "localhost"}
+        with commands.running("serve", "--listen", "127.0.0.1:0", until="listening", env=env) as (_, said):
+            assert "proxy=127.0.0.1:1" in said
+            assert "canary" not in said
+            assert get(said.rpartition("url=")[2].strip(), "/token")[0] == 200
+        del env["NO_PROXY"]
+        checked = commands.run("check", env=env)
+        assert "proxy could not connect" in checked.stdout
 
 
 FILL = {
@@ -231,8 +264,13 @@ class TestCheck:
         assert re.search(r"default +ClientCertificate +20\S+Z +expired", checked.stdout)
         assert "AADSTS700027" in checked.stdout
 
-    def test_the_four_kinds_of_configuration_error_are_78(self) -> None:
+    def test_a_configuration_error_is_78(self) -> None:
         assert commands.run("check").returncode == 78
+
+    def test_what_the_log_of_serve_would_warn_of_is_told(self, identity: dict[str, str]) -> None:
+        checked = commands.run("check", env=identity | {"AZURE_TENANT_ID": "organizations"})
+        assert checked.returncode == 0
+        assert "organizations" in checked.stderr
 
 
 class TestDemoAndEmulator:
@@ -243,19 +281,20 @@ class TestDemoAndEmulator:
             status, body = get(url[0], "/token")
             assert status == 200
             assert json.loads(body)["scope"] == "https://graph.microsoft.com/.default"
-            assert "localhost" not in body or "eyJ" in body
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
 
     def test_the_demo_ignores_a_users_own_configuration(self) -> None:
-        env = {"BROKER_CONFIG": "/nonexistent", "AZURE_TENANT_ID": "x", "BROKER_UNKNOWN": "1"}
-        with commands.running("demo", "--listen", "127.0.0.1:0", until="Ctrl-C", env=env):
-            pass
+        env = {"BROKER_CONFIG": "/nonexistent", "AZURE_TENANT_ID": "x", "HTTPS_PROXY": "http://127.0.0.1:1"}
+        with commands.running("demo", "--listen", "127.0.0.1:0", until="Ctrl-C", env=env) as (_, said):
+            url = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert url is not None
+            assert get(url[0], "/token")[0] == 200
 
     def test_the_demo_says_that_its_port_is_in_use(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             ended = commands.run("demo", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
-        assert ended.returncode == 78
+        assert ended.returncode == 71
         assert "in use" in ended.stderr
 
     def test_the_emulators_lines_are_the_environment_a_broker_needs(self, tmp_path: Path) -> None:
@@ -289,7 +328,7 @@ class TestDemoAndEmulator:
 
     def test_a_certificate_file_that_is_none_is_said(self, tmp_path: Path) -> None:
         ended = commands.run("emulator", "--certificate", tmp_path / "none.pem")
-        assert ended.returncode == 78
+        assert ended.returncode == 71
         assert "none.pem" in ended.stderr
 
 

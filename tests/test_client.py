@@ -27,7 +27,7 @@ def source(clock: FakeClock) -> ScriptedSource:
 @pytest.fixture(params=["127.0.0.1:0", "[::1]:0", "unix"])
 def url(request: pytest.FixtureRequest, source: ScriptedSource, clock: FakeClock, tmp_path: Path) -> Iterator[str]:
     broker = Broker(source, clock=clock, authorities={"default": "login.example"})
-    api = web_api(Catalog([ConfiguredToken("graph", GRAPH, keep_warm=False)]), broker, clock)
+    api = web_api(Catalog([ConfiguredToken("graph", GRAPH, keep_warm=False, required=False)]), broker, clock)
     address = f"unix:{tmp_path}/b.sock" if request.param == "unix" else request.param
     listener = bind(address)
     url = url_of(listener)

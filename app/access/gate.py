@@ -4,11 +4,27 @@ Pure ASGI, outside the web framework: a route added later cannot forget it, and 
 to nothing.
 """
 
+import re
 from collections.abc import Callable
+from ipaddress import ip_address
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import AccessDenied
+
+_FORWARDING = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>[A-Za-z]+))(?::[0-9]{1,5})?")
 
 
 class Gate:
@@ -37,9 +53,31 @@ class Gate:
 
 
 def _refusal(scope: Scope) -> AccessDenied | None:
-    # Neither a page in a browser (without a preflight that is never granted) nor a server tricked into fetching
-    # a URL can add a header; every Azure SDK sends this one to IMDS, some as "True".
-    values = [value for name, value in scope["headers"] if name == b"metadata"]
-    if len(values) == 1 and values[0].lower() == b"true":
-        return None
-    return AccessDenied('add the header "Metadata: true"')
+    headers = Headers(scope=scope)
+    # A page whose host name has been rebound to loopback is of the same origin, and may add any header: but it
+    # cannot choose its Host. The port is whatever a tunnel or a published port makes of it.
+    if len(headers.getlist("host")) != 1 or not _is_loopback(headers["host"]):
+        return AccessDenied("the Host header must be a loopback name or address, once")
+    # A browser says so when another page asks.
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+        return AccessDenied("web pages may not ask")
+    # A proxy that forwards is asked by others than those the listener is for.
+    if not _FORWARDING.isdisjoint(headers.keys()):
+        return AccessDenied("forwarded requests are not answered")
+    # A server tricked into fetching a URL cannot add a header; every Azure SDK sends this one to IMDS, some as
+    # "True".
+    if [value.lower() for value in headers.getlist("metadata")] != ["true"]:
+        return AccessDenied('add the header "Metadata: true"')
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    name = _HOST.fullmatch(host)
+    if name is None:
+        return False
+    if name["name"]:
+        return name["name"].lower() == "localhost"
+    try:
+        return ip_address(name["v6"] or name["v4"]).is_loopback
+    except ValueError:
+        return False

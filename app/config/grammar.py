@@ -5,7 +5,6 @@ is shown to whoever starts the broker, and the value may be a secret in the wron
 """
 
 import re
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from app.core.errors import InvalidRequest
 from app.core.tokens import parse_scope
+from app.server.listeners import parse_address
 
 # Names stand in URL paths, in grants (`graph@TENANT`) and in metrics; a leading dot would let `..` be one.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -29,8 +29,6 @@ _URL = re.compile(rf"https://{_HOST}(?P<path>/[^?#\s]*)?")
 _AUTHORITY_HOST = re.compile(rf"(?:https://)?{_HOST}/?")
 _PROXY = re.compile(rf"https?://(?:[^@/?#\s]+@)?{_HOST}/?")
 _TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_LISTEN = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+):(?P<port>[0-9]{1,5})")
-_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _MAX_PORT = 65535
 _SHA1_DIGITS, _SHA256_DIGITS = 40, 64
 
@@ -68,7 +66,7 @@ def _is_port(digits: str | None) -> bool:
 
 def _proxy_url(text: str) -> str:
     found = _PROXY.fullmatch(text)
-    if not found or int(found["port"] or 0) > _MAX_PORT:
+    if not found or not _is_port(found["port"]):
         raise ValueError(
             "must be http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if need be"
         )
@@ -76,29 +74,8 @@ def _proxy_url(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    if text.startswith("unix:"):
-        if not text.startswith("unix:/"):
-            raise ValueError("the path of a Unix socket must be absolute: unix:/run/token-broker/broker.sock")
-        return text
-    found = _LISTEN.fullmatch(text)
-    if not found or not _is_port(found["port"]):
-        raise ValueError("must be HOST:PORT, [IPV6]:PORT or unix:/PATH")
-    if not _is_loopback(found["host"].strip("[]")):
-        raise ValueError(
-            "this version serves loopback addresses and Unix sockets only: it does not know callers' keys yet,"
-            " and without them everyone who reaches another address would get tokens"
-        )
+    parse_address(text)
     return text
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in _LOOPBACK)
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ for stops the start instead of the first caller.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from app.config.grammar import NAME, Scope, Tenant
 from app.config.identities import IdentitySettings
@@ -27,8 +28,14 @@ class TokenSettings(BaseModel):
     tenant: Tenant | None = None
     # Fetched at start and kept fresh, whether or not somebody asks.
     keep_warm: bool = True
-    # The broker is ready only while this one can be served.
-    required: bool = True
+    # The broker is ready only while this one can be served; what keep_warm says, where it is not given.
+    required: bool | None = None
+
+    @model_validator(mode="after")
+    def _check_required(self) -> Self:
+        if self.required and not self.keep_warm:
+            raise ValueError("a token that is not kept warm cannot be required: the broker would not get ready")
+        return self
 
 
 def check_tokens(

@@ -9,12 +9,22 @@ import asyncio
 import logging
 import math
 import random
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from app.core import schedule
-from app.core.errors import CredentialRejected, InvalidRequest, ScopeRejected, Unavailable, UpstreamError
+from app.core.errors import (
+    CredentialRejected,
+    InternalError,
+    InvalidRequest,
+    ScopeRejected,
+    Unavailable,
+    UpstreamError,
+    place_of,
+)
 from app.core.tokens import AccessToken, Clock, TokenRequest, TokenSource
 
 logger = logging.getLogger(__name__)
@@ -142,7 +152,10 @@ class Broker:
 
     async def _tick_forever(self) -> None:
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except Exception as bug:  # noqa: BLE001 - renewal must not end, unseen, with one bug
+                logger.error("internal error", extra={"error": place_of(bug)})  # noqa: TRY400 - the text may hold secrets
             await asyncio.sleep(TICK)
 
     def _entry(self, request: TokenRequest) -> _Entry:
@@ -210,36 +223,45 @@ class Broker:
 
     async def _fly(self, request: TokenRequest, entry: _Entry) -> None:
         """Ask the authority and note what came of it. Raises nothing: nobody may be waiting to see it."""
+        correlation_id = str(uuid.uuid4())
         try:
-            pool = self._pool(self._authorities[request.identity])
-            answer = asyncio.get_running_loop().run_in_executor(pool, self._source.acquire, request)
-            token = await asyncio.wait_for(answer, self._flight_limit)
+            token = await asyncio.wait_for(self._answer(request, correlation_id), self._flight_limit)
             if not self._servable(token):
                 raise Unavailable("the authority gave a token that has already expired")  # noqa: TRY301
         except UpstreamError as error:
-            self._note_failure(request, entry, error)
+            self._note_failure(request, entry, error, correlation_id)
         except TimeoutError:
-            self._note_failure(request, entry, Unavailable("the authority did not answer in time"))
-        except Exception as error:  # noqa: BLE001 - a bug in a source must neither kill a renewal nor print what it holds
-            self._note_failure(request, entry, Unavailable(f"internal error: {type(error).__name__}"))
+            late = Unavailable("the authority did not answer in time")
+            self._note_failure(request, entry, late, correlation_id)
+        except Exception as bug:  # noqa: BLE001 - a bug in a source must neither kill a renewal nor print what it holds
+            self._note_failure(request, entry, InternalError(f"internal error: {place_of(bug)}"), correlation_id)
         else:
-            self._note_success(request, entry, token)
+            self._note_success(request, entry, token, correlation_id)
         finally:
             entry.flight = None
+
+    def _answer(self, request: TokenRequest, correlation_id: str) -> asyncio.Future[AccessToken]:
+        pool = self._pool(self._authorities[request.identity])
+        acquire = partial(self._source.acquire, request, correlation_id=correlation_id)
+        return asyncio.get_running_loop().run_in_executor(pool, acquire)
 
     def _pool(self, authority: str) -> ThreadPoolExecutor:
         if authority not in self._pools:
             self._pools[authority] = ThreadPoolExecutor(THREADS, thread_name_prefix="authority")
         return self._pools[authority]
 
-    def _note_success(self, request: TokenRequest, entry: _Entry, token: AccessToken) -> None:
+    def _note_success(self, request: TokenRequest, entry: _Entry, token: AccessToken, correlation_id: str) -> None:
         entry.token, entry.error = token, None
         entry.failures, entry.retry_at = 0, -math.inf
         sent_at = token.expires_boot - token.lifetime
         entry.renew_at = sent_at + schedule.renewal_delay(token.lifetime, token.refresh_in, self._draw())
-        logger.info("token obtained", extra={**_named(request), "lifetime": token.lifetime})
+        facts = {"lifetime": token.lifetime, "correlation_id": correlation_id}
+        logger.info("token obtained", extra={**_named(request), **facts})
 
-    def _note_failure(self, request: TokenRequest, entry: _Entry, error: UpstreamError) -> None:
+    def _note_failure(
+        self, request: TokenRequest, entry: _Entry, error: UpstreamError, correlation_id: str
+    ) -> None:
+        error.correlation_id = error.correlation_id or correlation_id
         entry.failures += 1
         entry.error = error
         remaining, least = 0.0, 0.0

@@ -10,12 +10,14 @@
        ├─ CredentialRejected       the authority does not accept our credential or application
        ├─ ScopeRejected            the authority does not know the resource or scope
        ├─ Throttled                the authority told us to wait
-       └─ Unavailable              the authority cannot be reached, or does not answer as one does
+       ├─ Unavailable              the authority cannot be reached, or does not answer as one does
+       └─ InternalError            a bug of ours
 
 A message is written by us, whole: it never holds text from upstream or from the caller, because either
 may hold a secret, and because callers print it.
 """
 
+import traceback
 from typing import Self
 
 
@@ -84,3 +86,13 @@ class Throttled(UpstreamError):  # noqa: N818 - as above
 
 class Unavailable(UpstreamError):  # noqa: N818 - as above
     """The authority could not be reached in time, failed, or answered what no authority answers."""
+
+
+class InternalError(UpstreamError):
+    """A bug of ours. The message says what and where, not what it said."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return what and where an exception is, without its text: that is somebody else's, and may hold a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frames[-1].name}:{frames[-1].lineno}" if frames else type(error).__name__

@@ -50,7 +50,7 @@ def retry_delay(failures: int, remaining: float, least: float, retry_after: floa
 
     Doubles from 6 s (MSAL replays errors for 5) up to a cap that shrinks as what is left runs out:
     `remaining` seconds of the token, of which `least` cannot be handed out. A Retry-After of the authority is
-    never undercut, within 1 s and an hour.
+    never undercut, up to an hour.
     """
     if remaining <= least:
         cap = 15.0
@@ -61,4 +61,4 @@ def retry_delay(failures: int, remaining: float, least: float, retry_after: floa
     backoff = (0.5 + 0.5 * draw) * min(cap, math.ldexp(6.0, min(failures - 1, 10)))
     if retry_after is None:
         return backoff
-    return max(backoff, min(max(retry_after, 1.0), MAX_RETRY_AFTER))
+    return max(backoff, min(retry_after, MAX_RETRY_AFTER))

@@ -12,6 +12,7 @@ DEFAULT_SUFFIX = "/.default"
 # RFC 6749 section 3.3, scope-token: printable ASCII without space, quote and backslash. A space would make
 # two scopes of it, and MSAL treats the empty scope as "any cached token".
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Clock(Protocol):
@@ -112,3 +113,8 @@ def scope_of(resource: str) -> str:
 def resource_of(scope: str) -> str:
     """Return the resource a scope is for, without one trailing slash: the spelling scopes are compared by."""
     return scope.removesuffix(DEFAULT_SUFFIX).removesuffix("/")
+
+
+def is_guid(text: str) -> bool:
+    """Whether `text` has the form of a tenant id or a correlation id."""
+    return _GUID.fullmatch(text) is not None

@@ -6,10 +6,9 @@ bytes needs no server.
 """
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
@@ -22,15 +21,19 @@ from app.core.errors import (
     BrokerError,
     CredentialError,
     CredentialRejected,
+    InternalError,
     InvalidRequest,
     ScopeRejected,
     Throttled,
     Unavailable,
     UnknownToken,
+    place_of,
 )
 from app.core.tokens import Clock, TokenRequest
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_PARAMETERS = 32
 
@@ -46,7 +49,7 @@ STATUSES: dict[type[BrokerError], int] = {
     CredentialRejected: 502,
     Throttled: 429,
     Unavailable: 503,
-    BrokerError: 500,
+    InternalError: 500,
 }
 WAITING = frozenset({429, 503})  # the statuses that come with Retry-After
 
@@ -91,9 +94,13 @@ class Dialect:
     routes: tuple[Route, ...]
 
 
+def nearest(table: Mapping[type[BrokerError], T], error: BrokerError) -> T:
+    """Return what the table has for the error's class, or for its nearest ancestor."""
+    return next(table[kind] for kind in type(error).__mro__ if kind in table)
+
+
 def status_of(error: BrokerError) -> int:
-    """Return the status of the nearest class in the error's ancestry that the table has."""
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return nearest(STATUSES, error)
 
 
 def served(content: str, media_type: str, issued: Issued, remaining: int) -> Response:
@@ -147,9 +154,8 @@ def add_routes(router: APIRouter, dialect: Dialect, *, catalog: Catalog, broker:
         except BrokerError as error:
             return dialect.render_error(error)
         except Exception as error:  # noqa: BLE001 - a traceback prints what it holds, FastAPI's page another shape
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error("internal error", extra={"error": type(error).__name__, "at": f"{at.name}:{at.lineno}"})  # noqa: TRY400 - as above
-            return dialect.render_error(BrokerError("internal error"))
+            logger.error("internal error", extra={"error": place_of(error)})  # noqa: TRY400 - as above
+            return dialect.render_error(InternalError("internal error"))
 
     for route in dialect.routes:
         router.add_api_route(

@@ -9,7 +9,10 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.routing import Route as StarletteRoute
 
 from app.core.broker import Issued
 from app.core.catalog import Catalog
@@ -18,6 +21,7 @@ from app.core.errors import (
     BrokerError,
     CredentialError,
     CredentialRejected,
+    InternalError,
     InvalidRequest,
     ScopeRejected,
     Throttled,
@@ -26,7 +30,18 @@ from app.core.errors import (
     UpstreamError,
 )
 from app.core.tokens import TokenRequest, parse_scope, scope_of
-from app.dialects.base import NO_STORE, WAITING, Ask, Dialect, Incoming, Route, parameters, served, status_of
+from app.dialects.base import (
+    NO_STORE,
+    WAITING,
+    Ask,
+    Dialect,
+    Incoming,
+    Route,
+    nearest,
+    parameters,
+    served,
+    status_of,
+)
 
 STYLES = ("json", "text", "header")
 PARAMETERS = frozenset({"scope", "resource", "tenant", "min_ttl", "format"})
@@ -41,7 +56,7 @@ ERROR_CODES: dict[type[BrokerError], str] = {
     CredentialRejected: "credential_rejected",
     Throttled: "upstream_throttled",
     Unavailable: "upstream_unavailable",
-    BrokerError: "internal_error",
+    InternalError: "internal_error",
 }
 
 
@@ -81,11 +96,7 @@ def render_error(error: BrokerError) -> Response:
             # Rounded up, so that who waits as long as told does not come a moment too early.
             "retry_after": max(math.ceil(error.retry_after or 0), 1) if status in WAITING else None,
         }
-    return problem(status, error_code(error), str(error), **facts)
-
-
-def error_code(error: BrokerError) -> str:
-    return next(ERROR_CODES[kind] for kind in type(error).__mro__ if kind in ERROR_CODES)
+    return problem(status, nearest(ERROR_CODES, error), str(error), **facts)
 
 
 def problem(status: int, error: str, detail: str, *, allow: str | None = None, **facts: object) -> Response:
@@ -98,6 +109,16 @@ def problem(status: int, error: str, detail: str, *, allow: str | None = None, *
     if allow:
         headers["Allow"] = allow
     return Response(json.dumps(body), status, media_type="application/problem+json", headers=headers)
+
+
+async def no_such_route(request: Request, error: HTTPException) -> Response:
+    """Answer where no route does, in place of FastAPI, on any path."""
+    found = [route for route in request.app.routes if isinstance(route, StarletteRoute)]
+    methods = [route.methods or set() for route in found if route.matches(request.scope)[0] is not Match.NONE]
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and methods:
+        allow = ", ".join(sorted(set().union(*methods)))
+        return problem(405, "method_not_allowed", "this path does not have that method", allow=allow)
+    return problem(404, "not_found", "there is nothing at this path; tokens are at /token")
 
 
 def _find(name: str | None, found: dict[str, str], catalog: Catalog) -> TokenRequest:

@@ -10,6 +10,7 @@ import errno
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -73,6 +74,20 @@ class ManagedIdentity:
 
 
 Credential = ClientSecret | ClientCertificate | SignedAssertion | ManagedIdentity
+
+# What Entra wants as audience of a managed identity's token, where it stands in for a credential:
+# learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+_EXCHANGE_AUDIENCES = {
+    "login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
+    "login.partner.microsoftonline.cn": "api://AzureADTokenExchangeChina",
+    "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+}
+_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
+
+
+def exchange_audience(authority: str) -> str:
+    """Return the audience of a managed identity's token that this cloud's Entra takes for a credential."""
+    return _EXCHANGE_AUDIENCES.get(urlsplit(authority).hostname or "", _EXCHANGE_AUDIENCE)
 
 
 def load_secret(file: Path) -> ClientSecret:

@@ -7,6 +7,7 @@ which MSAL tells transport failures from its own.
 """
 
 import json
+import socket
 import ssl
 import threading
 import time
@@ -21,6 +22,8 @@ from urllib.request import proxy_bypass
 
 import requests
 import urllib3
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -31,6 +34,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from urllib3.util.connection import create_connection
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
@@ -45,12 +49,11 @@ _NO_RETRIES = urllib3.Retry(
 
 _FAILURES: tuple[tuple[type[HTTPError], str], ...] = (
     (NameResolutionError, "its name cannot be resolved"),
+    (NewConnectionError, "no connection can be made"),
+    (ConnectTimeoutError, "connecting to it timed out"),  # after its subclass
     (ReadTimeoutError, "it did not answer in time"),
     (SSLError, "the TLS connection failed; is its certificate issued by the configured CA?"),
     (ProxyError, "the proxy could not connect to it"),
-    (NewConnectionError, "the connection was refused"),
-    (ConnectTimeoutError, "connecting to it timed out"),  # after its subclass
-    (HTTPError, "the connection broke"),
 )
 
 
@@ -126,6 +129,30 @@ class _BoundedSocket(ssl.SSLSocket):
         return super().recv_into(*arguments, **options)
 
 
+class _BoundedConnection(HTTPSConnection):
+    """A connection that is made, whatever the number of addresses, within the flight's time."""
+
+    def _new_conn(self) -> socket.socket:
+        # urllib3 gives every address of a name the whole connect timeout; Entra's names have many.
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        failure = OSError()
+        for address in dict.fromkeys(str(one[4][0]) for one in found):
+            try:
+                timeout = _flight.left(CONNECT_SECONDS)
+                return create_connection((address, self.port), timeout, self.source_address, self.socket_options)
+            except OSError as error:
+                failure = error
+        kind = ConnectTimeoutError if isinstance(failure, TimeoutError) else NewConnectionError
+        raise kind(self, "") from failure
+
+
+class _BoundedPool(HTTPSConnectionPool):
+    ConnectionCls = _BoundedConnection
+
+
 class StrictClient:
     """An HTTP client for one set of authorities; any number of threads may use it.
 
@@ -134,8 +161,7 @@ class StrictClient:
     never goes through a proxy: only the machine's own metadata endpoint is asked that way. Raises OSError where
     the bundle cannot be loaded.
 
-    A request is bounded once it is connected; a name that is slow to resolve, or has many dead addresses, can
-    hold its thread for longer, which the broker does not wait for.
+    What has no bound of ours is resolving a name: that takes as long as the system's resolver lets it.
     """
 
     def __init__(
@@ -150,6 +176,8 @@ class StrictClient:
         options: dict[str, Any] = {"ssl_context": _tls(ca_bundle), "maxsize": 4, "retries": _NO_RETRIES}
         self._direct = urllib3.PoolManager(**options)
         self._proxied = _through(proxy_url, options) if proxy_url else self._direct
+        for manager in (self._direct, self._proxied):
+            manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _BoundedPool}
         self._proxy_url = proxy_url
         self._obey_no_proxy = obey_no_proxy
         self._read_seconds = read_seconds
@@ -272,8 +300,12 @@ def _check_size(received: bytearray) -> None:
 
 
 def _reason(error: HTTPError) -> str:
-    cause: object = error.reason if isinstance(error, MaxRetryError) else error
-    return next((text for kind, text in _FAILURES if isinstance(cause, kind)), "the connection broke")
+    cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    text = next((text for kind, text in _FAILURES if isinstance(cause, kind)), "the connection broke")
+    system = cause.__cause__
+    if isinstance(cause, NewConnectionError) and isinstance(system, OSError) and system.strerror:
+        return f"{text}: {system.strerror}"
+    return text
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

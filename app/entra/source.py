@@ -23,8 +23,9 @@ from app.core.errors import (
     Throttled,
     Unavailable,
     UpstreamError,
+    place_of,
 )
-from app.core.tokens import AccessToken, Clock, TokenRequest
+from app.core.tokens import AccessToken, Clock, TokenRequest, is_guid
 from app.entra.credentials import (
     ClientCertificate,
     ClientSecret,
@@ -36,7 +37,6 @@ from app.entra.http import BadAnswer, StrictClient, Unreachable
 
 # Nothing issues longer-lived tokens than a day or so; a wild number must not become a wild expiry.
 MAX_LIFETIME = 366 * 24 * 3600
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # RFC 6750 2.1, b64token. A line break in it would be a header of the sender's choice in the `header` form.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -101,7 +101,7 @@ class EntraTokenSource:
             self._applications.pop((request.identity, request.tenant), None)
             return Unavailable(str(error))
         except Exception as error:  # noqa: BLE001 - MSAL raises many kinds, with secrets and answers in their texts
-            return Unavailable(f"MSAL failed with {type(error).__name__}")
+            return Unavailable(f"MSAL failed: {place_of(error)}")
 
     def close(self) -> None:
         """Close idle connections."""
@@ -166,7 +166,7 @@ class EntraTokenSource:
                 answer = client.acquire_token_for_client(resource=credential.audience)
                 return str(answer["access_token"])
             except Exception as error:  # noqa: BLE001 - whatever it is, it is not the authority that failed
-                raise CredentialError(f"the managed identity gave no token ({type(error).__name__})") from None
+                raise CredentialError(f"the managed identity gave no token: {_why(error)}") from None
 
         return token
 
@@ -179,6 +179,11 @@ class _NoCache(msal.TokenCache):  # type: ignore[misc]  # msal has no types
 
     def add(self, *_args: object, **_kwargs: object) -> None:
         pass
+
+
+def _why(error: Exception) -> str:
+    """Return the text of an exception of ours; of another, what and where it is."""
+    return str(error) if isinstance(error, BadAnswer | Unreachable) else place_of(error)
 
 
 def _check_endpoint(identity: Identity, authority: Authority) -> None:
@@ -237,7 +242,7 @@ def _error(answer: BadAnswer) -> UpstreamError:
     correlation_id = str(fields.get("correlation_id"))
     facts: dict[str, Any] = {
         "aadsts": aadsts if type(aadsts) is int and aadsts in _AADSTS_CODES else None,
-        "correlation_id": correlation_id if _GUID.fullmatch(correlation_id) else None,
+        "correlation_id": correlation_id if is_guid(correlation_id) else None,
     }
     if answer.status == _TOO_MANY_REQUESTS:
         return Throttled("the authority asks us to wait", retry_after=answer.retry_after(), **facts)

@@ -3,7 +3,6 @@
 For the operator who wants to know whether an app registration works before anything depends on it.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,11 +11,10 @@ import jwt
 
 from app.core.catalog import ConfiguredToken
 from app.core.errors import UpstreamError
-from app.core.tokens import AccessToken, TokenRequest, TokenSource
+from app.core.tokens import AccessToken, TokenRequest, TokenSource, is_guid
 
 OK = "ok"
 NONE = "-"
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def credential(identity: str, value: object) -> Sequence[str]:
@@ -62,7 +60,7 @@ def _described(obtained: AccessToken, request: TokenRequest) -> tuple[str, str, 
     claims = _claims(obtained.value)
     issued_in = claims.get("tid")
     result = OK
-    if _GUID.fullmatch(request.tenant) and issued_in not in (None, request.tenant.lower()):
+    if is_guid(request.tenant) and issued_in not in (None, request.tenant.lower()):
         result = f"issued in another tenant, {_text(issued_in)}"
     return _text(claims.get("aud")), _text(claims.get("roles")), _moment(obtained.expires_on), result
 

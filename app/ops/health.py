@@ -21,10 +21,9 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def add_routes(router: APIRouter, tokens: Iterable[ConfiguredToken], broker: Broker) -> None:
     """Add the health routes.
 
-    Required tokens count where they are kept warm: one that is fetched only when somebody asks would keep the
-    broker unready until then.
+    Required tokens must be kept warm: one that is fetched only when somebody asks keeps the broker unready.
     """
-    required = {token.name: token.request for token in tokens if token.required and token.keep_warm}
+    required = {token.name: token.request for token in tokens if token.required}
 
     async def livez() -> Response:
         """200 as long as the process turns."""

@@ -3,9 +3,10 @@
 import json
 import logging
 import sys
-import traceback
 from datetime import UTC, datetime
 from typing import Any
+
+from app.core.errors import place_of
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -46,12 +47,6 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
 
 def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def place_of(error: BaseException) -> str:
-    """Return what and where an exception is, without its text: that is somebody else's, and may hold a secret."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {frames[-1].name}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
 def _quoted(value: object) -> str:

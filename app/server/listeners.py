@@ -7,24 +7,55 @@ effect the application.
 import errno
 import ipaddress
 import os
+import re
 import socket
 import stat
 from pathlib import Path
 
 UNIX = "unix:"
+_TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65535
 
 
-def bind(address: str) -> socket.socket:
-    """Bind `host:port` (port 0: any free one) or `unix:/path`.
+def parse_address(text: str) -> tuple[str, int] | Path:
+    """Return host and port of `HOST:PORT` or `[IPV6]:PORT`, or the path of `unix:/PATH`.
 
-    Raises ValueError for an address it refuses, OSError with the address in it for one that cannot be had.
+    Raises ValueError, with the whole fix in its text, for what is not one of these or not loopback.
     """
+    if text.startswith(UNIX):
+        if not text.startswith(f"{UNIX}/"):
+            raise ValueError("the path of a Unix socket must be absolute: unix:/run/token-broker/broker.sock")
+        return Path(text.removeprefix(UNIX))
+    found = _TCP.fullmatch(text)
+    if not found or int(found["port"]) > _MAX_PORT:
+        raise ValueError("must be HOST:PORT, [IPV6]:PORT or unix:/PATH")
+    host = found["v6"] or found["v4"]
+    if not is_loopback(host) or (":" in host) != bool(found["v6"]):
+        raise ValueError(
+            "this version serves loopback addresses and Unix sockets only: it does not know callers' keys yet,"
+            " and without them everyone who reaches another address would get tokens"
+        )
+    return "127.0.0.1" if host.lower() == "localhost" else host, int(found["port"])
+
+
+def bind(text: str) -> socket.socket:
+    """Bind an address; port 0 is any free one.
+
+    Raises ValueError for an address it refuses, OSError with the address in its text for one that cannot be had.
+    """
+    address = parse_address(text)
     try:
-        if address.startswith(UNIX):
-            return _bind_unix(Path(address.removeprefix(UNIX)))
-        return _bind_loopback(address)
+        return _bind_unix(address) if isinstance(address, Path) else _bind_tcp(*address)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, address) from None
+        raise OSError(f"{text}: {error.strerror or error}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is `localhost` or an address of this machine's loopback."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def url_of(listener: socket.socket) -> str:
@@ -35,26 +66,15 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{name[0]}]:{name[1]}" if listener.family == socket.AF_INET6 else f"http://{name[0]}:{name[1]}"
 
 
-def _bind_loopback(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    if not _is_loopback(host) or not port.isdecimal():
-        raise ValueError(f"{address} is neither a loopback HOST:PORT nor unix:/PATH")
+def _bind_tcp(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, int(port)))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _bind_unix(path: Path) -> socket.socket:
@@ -80,10 +100,10 @@ def _clear_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise OSError(errno.EEXIST, "exists and is not a socket", str(path))
+        raise OSError(errno.EEXIST, "exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)  # a full backlog would make it wait
         # Any other answer (no permission, say) does not tell that nobody is there.
         if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, "is in use", str(path))
+            raise OSError(errno.EADDRINUSE, "is in use")
     path.unlink()

@@ -34,13 +34,15 @@ class Served:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def run(served: Sequence[Served], *, on_up: Callable[[], None] = lambda: None) -> bool:
-    """Serve until told to stop, and call `on_up` once all are listening. Returns whether all came up.
+def run(served: Sequence[Served], *, on_up: Callable[[], None] = lambda: None) -> int:
+    """Serve until told to stop; `on_up` is called once all are listening.
+
+    Returns the exit status, which is 1 where one of them did not come up.
 
     A clean stop is a return: unlike uvicorn's own run, which ends the process by the signal it got.
     """
     servers = [_Server(uvicorn.Config(one.app, **{**_OPTIONS, **one.options})) for one in served]
-    return uvloop.run(_run(servers, [one.sockets for one in served], on_up))
+    return 0 if uvloop.run(_run(servers, [one.sockets for one in served], on_up)) else 1
 
 
 class _Server(uvicorn.Server):
@@ -55,8 +57,12 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.up.set()
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:  # uvicorn's word for an application that does not start; the others must still end
+            self.should_exit = True
+        else:
+            self.up.set()
 
 
 async def _run(

@@ -36,7 +36,12 @@ def test_a_token_has_defaults(tmp_path: Path) -> None:
     token = loaded(tmp_path, f"[tokens.graph]\nscope = '{GRAPH}'").tokens["graph"]
     assert (token.scope, token.identity, token.tenant) == (GRAPH, "default", None)
     assert token.keep_warm
-    assert token.required
+    assert token.required is None  # what keep_warm says
+
+
+def test_what_is_not_kept_warm_cannot_be_required(tmp_path: Path) -> None:
+    found = refusal(tmp_path, f"[tokens.a]\nscope = '{GRAPH}'\nkeep_warm = false\nrequired = true")
+    assert "a token that is not kept warm cannot be required" in found
 
 
 def test_a_token_may_name_one_of_its_identitys_tenants(tmp_path: Path) -> None:

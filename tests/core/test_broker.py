@@ -15,12 +15,13 @@ from app.core.errors import (
     BrokerError,
     CredentialError,
     CredentialRejected,
+    InternalError,
     InvalidRequest,
     ScopeRejected,
     Throttled,
     Unavailable,
 )
-from app.core.tokens import AccessToken, TokenRequest
+from app.core.tokens import AccessToken, TokenRequest, is_guid
 
 pytestmark = pytest.mark.anyio
 
@@ -240,7 +241,7 @@ async def test_a_bug_in_the_source_is_a_failure_that_tells_nothing(
 ) -> None:
     source.fail(RuntimeError("canary-secret"))
     async with running() as broker:
-        with pytest.raises(Unavailable, match="RuntimeError") as raised:
+        with pytest.raises(InternalError, match=r"RuntimeError in acquire:\d+") as raised:
             await broker.token(GRAPH)
     assert "canary-secret" not in str(raised.value)
     assert "canary-secret" not in caplog.text
@@ -258,7 +259,26 @@ async def test_an_unawaited_failure_is_logged(
             assert isinstance(failure, CredentialRejected)
     record = next(record for record in caplog.records if record.levelno == logging.WARNING)
     assert vars(record)["aadsts"] == 7000222
+    assert is_guid(vars(record)["correlation_id"])
     assert vars(record)["scope"] == GRAPH.scope
+
+
+async def test_a_bug_in_one_look_for_renewals_does_not_end_them(
+    source: ScriptedSource, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> float:
+        raise RuntimeError("canary")
+
+    broker = Broker(source, clock=clock, authorities={"default": "x"}, kept=[GRAPH])
+    await broker.start()
+    boot, clock.boot = clock.boot, broken  # type: ignore[method-assign]  # a clock that fails once
+    await asyncio.sleep(0)
+    clock.boot = boot  # type: ignore[method-assign]  # and works again
+    assert "internal error" in caplog.text
+    assert "canary" not in caplog.text
+    broker.tick()
+    assert (await broker.token(GRAPH)).token.value
+    await broker.close()
 
 
 async def test_a_token_that_has_already_expired_is_a_failure(

@@ -70,6 +70,21 @@ def test_several_identities_without_a_default_are_ambiguous() -> None:
         catalog(a=GRAPH_FOR_REPORTS, b=other).find_scope(GRAPH.scope)
 
 
+def test_a_tenant_tells_tokens_of_one_scope_apart() -> None:
+    there = TokenRequest("reports", "adatum", GRAPH.scope)
+    tokens = Catalog([ConfiguredToken("a", GRAPH_FOR_REPORTS), ConfiguredToken("b", there)])
+    assert tokens.find_scope(GRAPH.scope, "adatum") == there
+    with pytest.raises(InvalidRequest, match="several"):
+        tokens.find_scope(GRAPH.scope)
+
+
+def test_an_issuers_scope_has_one_spelling() -> None:
+    tokens = catalog(a=TokenRequest("default", "", "read"))
+    for scope in ("read/.default", "read//.default"):
+        with pytest.raises(InvalidRequest):
+            tokens.find_scope(scope)
+
+
 def test_a_listed_tenant_may_be_named_and_no_other() -> None:
     tokens = catalog(graph=GRAPH)
     assert tokens.find_named("graph", "fabrikam").tenant == "fabrikam"

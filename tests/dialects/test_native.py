@@ -10,9 +10,9 @@ from app.core.broker import Issued
 from app.core.catalog import Catalog, ConfiguredToken
 from app.core.errors import (
     AccessDenied,
-    BrokerError,
     CredentialError,
     CredentialRejected,
+    InternalError,
     InvalidRequest,
     ScopeRejected,
     Throttled,
@@ -21,7 +21,7 @@ from app.core.errors import (
 )
 from app.core.tokens import AccessToken, TokenRequest
 from app.dialects import native
-from app.dialects.base import Ask, Incoming, status_of
+from app.dialects.base import Ask, Incoming, nearest, status_of
 
 GRAPH = TokenRequest("default", "contoso", "https://graph.microsoft.com/.default")
 ARM = TokenRequest("default", "contoso", "https://management.azure.com/.default")
@@ -165,7 +165,7 @@ ANSWERS = {
     "credential-error": native.render_error(CredentialError("the assertion file cannot be read")),
     "throttled": native.render_error(Throttled("wait", retry_after=16.2)),
     "unavailable": native.render_error(Unavailable("the authority cannot be reached", retry_after=0)),
-    "internal-error": native.render_error(BrokerError("internal error")),
+    "internal-error": native.render_error(InternalError("internal error")),
     "method-not-allowed": native.problem(405, "method_not_allowed", "no such method", allow="GET"),
 }
 
@@ -184,4 +184,4 @@ def test_a_class_without_a_row_of_its_own_takes_its_ancestors() -> None:
         pass
 
     assert status_of(Special("x")) == 429
-    assert native.error_code(Special("x")) == "upstream_throttled"
+    assert nearest(native.ERROR_CODES, Special("x")) == "upstream_throttled"

@@ -5,9 +5,11 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import requests
@@ -15,7 +17,7 @@ import urllib3
 from raw_server import http, raw_server
 
 from app.emulator.ca import Certificates, write_certificates
-from app.entra.http import MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
+from app.entra.http import CONNECT_SECONDS, MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
 
 
 def test_a_json_object_is_an_answer_without_headers() -> None:
@@ -229,6 +231,17 @@ def test_a_connection_that_breaks_is_not_tried_again() -> None:
     assert len(server.received) == 1
 
 
+@pytest.fixture
+def no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that knows no name: no test asks a real one."""
+
+    def resolve(*_args: object, **_options: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.mark.usefixtures("no_such_name")
 def test_a_name_that_does_not_exist_is_said_so() -> None:
     with pytest.raises(Unreachable, match="resolved"):
         StrictClient().get("https://broker-test.invalid/")
@@ -247,6 +260,7 @@ def test_a_proxy_is_used_with_its_login(monkeypatch: pytest.MonkeyPatch) -> None
     assert "pass" not in str(raised.value)
 
 
+@pytest.mark.usefixtures("no_such_name")
 def test_the_environments_proxy_is_not_looked_for_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     client = StrictClient()
@@ -255,6 +269,7 @@ def test_the_environments_proxy_is_not_looked_for_here(monkeypatch: pytest.Monke
         client.get("https://broker-test.invalid/")
 
 
+@pytest.mark.usefixtures("no_such_name")
 def test_no_proxy_is_obeyed_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "broker-test.invalid")
     with pytest.raises(Unreachable, match="resolved"):
@@ -270,3 +285,35 @@ def test_plain_http_goes_direct(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bundle_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         StrictClient(ca_bundle=tmp_path / "none.pem")
+
+
+def test_a_name_with_many_dead_addresses_takes_no_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four addresses that swallow connections: their backlog is full, and the system drops what comes."""
+    addresses = [f"127.0.0.{number}" for number in range(1, 5)]
+    with contextlib.ExitStack() as stack:
+        port = 0
+        for address in addresses:
+            port = stack.enter_context(socket.create_server((address, port), backlog=0)).getsockname()[1]
+            for _ in range(2):
+                filler = stack.enter_context(socket.socket())
+                filler.settimeout(0)
+                filler.connect_ex((address, port))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+        client = StrictClient(flight_seconds=0.3)
+        started = time.monotonic()
+        with client.flight(), pytest.raises(Unreachable, match="timed out"):
+            client.get(f"https://many.example:{port}/")
+        assert time.monotonic() - started < CONNECT_SECONDS  # which each of the four would have for itself
+
+
+def test_the_next_address_is_tried(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates, tls: ssl.SSLContext
+) -> None:
+    with raw_server(http("200 OK", b"{}"), tls=tls) as server:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, server.port)) for one in ("127.0.0.9", "127.0.0.1")
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+        url = server.url.replace("http://127.0.0.1", "https://localhost")
+        assert StrictClient(ca_bundle=certificates.ca).get(url).text == "{}"

@@ -21,10 +21,25 @@ def test_loopback_with_a_port_the_system_chooses(address: str, url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "address", ["0.0.0.0:0", "[::]:0", "10.0.0.1:0", "example.com:0", "nonsense", "127.0.0.1", "127.0.0.1:x", ""]
+    ("address", "reason"),
+    [
+        ("0.0.0.0:0", "loopback"),
+        ("[::]:0", "loopback"),
+        ("10.0.0.1:0", "loopback"),
+        ("example.com:0", "loopback"),
+        ("[localhost]:0", "loopback"),
+        ("[127.0.0.1]:0", "loopback"),
+        ("nonsense", "must be"),
+        ("127.0.0.1", "must be"),
+        ("127.0.0.1:x", "must be"),
+        ("127.0.0.1:99999", "must be"),
+        ("::1:80", "must be"),
+        ("", "must be"),
+        ("unix:relative.sock", "absolute"),
+    ],
 )
-def test_any_other_address_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="loopback"):
+def test_any_other_address_is_refused(address: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         bind(address)
 
 
@@ -77,5 +92,15 @@ def test_what_is_no_socket_is_not_removed(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match=r"none/broker\.sock: No such file"):
         bind(f"unix:{tmp_path}/none/broker.sock")
+
+
+def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long"):
+        bind(f"unix:{tmp_path}/{'long' * 50}")
+
+
+def test_a_broker_that_has_bound_but_does_not_accept_yet_is_not_stale(tmp_path: Path) -> None:
+    with bind(f"unix:{tmp_path}/broker.sock"), pytest.raises(OSError, match="in use"):
+        bind(f"unix:{tmp_path}/broker.sock")
