@@ -48,15 +48,11 @@ _SOURCES = {
     "signedassertionfilepath": {"SignedAssertionFileDiskPath": "assertion_file"},
     "signedassertionfrommanagedidentity": {"ManagedIdentityClientId": "managed_identity"},
 }
-_EXPORT = "export the certificate with its key to a file, and use SourceType Path with CertificateDiskPath"
-_UNSUPPORTED = {
-    "keyvault": f"KeyVault is not supported; {_EXPORT}",
-    "storewiththumbprint": f"StoreWithThumbprint is not supported; {_EXPORT}",
-    "storewithdistinguishedname": f"StoreWithDistinguishedName is not supported; {_EXPORT}",
-    "base64encoded": f"Base64Encoded is not supported; {_EXPORT}",
-    "certificate": f"Certificate is not supported; {_EXPORT}",
-}
-_SUPPORTED = "use ClientSecret, Path, SignedAssertionFilePath or SignedAssertionFromManagedIdentity"
+_UNSUPPORTED = (
+    "this SourceType is not supported; use ClientSecret, SignedAssertionFilePath or"
+    " SignedAssertionFromManagedIdentity, or export the certificate with its key to a file and use Path with"
+    " CertificateDiskPath"
+)
 
 
 @dataclass
@@ -90,7 +86,7 @@ def read(root: dict[str, Any], directory: Path, problems: Problems) -> dict[str,
     for key, (name, fix) in _REFUSED.items():
         if key in section:
             problems.add(fix, prefix + name)
-    problems.absorb((f"{IDENTITY}.{option}", prefix + key) for key, option in reversed(_KEYS.items()))
+    problems.rename((f"{IDENTITY}.{option}", prefix + key) for key, option in reversed(_KEYS.items()))
     identity = _registration(section, prefix, problems) | _credential(section, prefix, directory, problems)
     return {"identities": {"default": identity}, "tokens": _tokens(top.get("downstreamapis"), problems)}
 
@@ -124,7 +120,7 @@ def _registration(section: dict[str, Any], prefix: str, problems: Problems) -> d
         value = section.get(key)
         if value is None:
             continue
-        problems.absorb([(f"{IDENTITY}.{option}", prefix + _SPELLED[key])])
+        problems.rename([(f"{IDENTITY}.{option}", prefix + _SPELLED[key])])
         if is_left(value):
             problems.add(LEFT, f"{IDENTITY}.{option}")
         else:
@@ -146,11 +142,11 @@ def _credential(section: dict[str, Any], prefix: str, directory: Path, problems:
     elif found and not used:
         problems.add(LEFT if len(found) == 1 else LEFT_ALL, *(credential.name for credential in found))
     elif used and not used[0].problem:
-        problems.absorb((f"{IDENTITY}.{option}", key) for option, key in used[0].keys.items())
+        problems.rename((f"{IDENTITY}.{option}", key) for option, key in used[0].keys.items())
         name = used[0].options.pop("certificate_name", None)
         return used[0].options if name is None else _certificate(str(name), directory, problems)
     if found:
-        problems.settled.add(f"{IDENTITY}.client_secret")  # so that the credential is not also called missing
+        problems.settle(f"{IDENTITY}.client_secret")  # so that the credential is not also called missing
     return {}
 
 
@@ -178,9 +174,7 @@ def _described(entry: Any, name: str) -> _Credential:
         return _Credential(name, filled=False)
     source = str(folded.get("sourcetype", "")).lower()
     if source not in _SOURCES:
-        return _Credential(
-            name, problem=_UNSUPPORTED.get(source, f"this SourceType is not supported; {_SUPPORTED}")
-        )
+        return _Credential(name, problem=_UNSUPPORTED)
     keys = {option: key for key, option in _SOURCES[source].items()}
     options = {option: folded[key.lower()] for option, key in keys.items() if folded.get(key.lower(), "") != ""}
     main = next(iter(keys))
@@ -218,7 +212,7 @@ def _tokens(apis: Any, problems: Problems) -> dict[str, Any]:
     """Return a token for each entry of DownstreamApis."""
     if apis is None:
         return {}
-    problems.absorb([("tokens", "DownstreamApis")])
+    problems.rename([("tokens", "DownstreamApis")])
     if not isinstance(apis, dict):
         problems.add("must be an object of named entries", "tokens")
         return {}
@@ -226,10 +220,10 @@ def _tokens(apis: Any, problems: Problems) -> dict[str, Any]:
     for name, entry in apis.items():
         where = f"DownstreamApis:{name}"
         options = [("scope", "Scopes"), ("tenant", "AcquireTokenOptions:Tenant")]
-        problems.absorb((f"tokens.{name}.{option}", f"{where}:{key}") for option, key in options)
-        problems.absorb([(f"tokens.{name}", where)])
+        problems.rename((f"tokens.{name}.{option}", f"{where}:{key}") for option, key in options)
+        problems.rename([(f"tokens.{name}", where)])
         token = _token(_folded(entry) if isinstance(entry, dict) else {}, where, problems)
-        problems.settled.add("tokens")
+        problems.settle("tokens")
         if token:
             tokens[name] = token
     return tokens

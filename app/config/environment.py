@@ -58,7 +58,7 @@ def check_names(options: Collection[str], problems: Problems) -> None:
         if not variable.upper().startswith(PREFIX):
             continue
         if variable in known:
-            problems.absorb([(known[variable], variable)])
+            problems.rename([(known[variable], variable)])
         elif not _KUBERNETES.fullmatch(f"{variable}={value}"):
             problems.unknown(variable, known, key=variable.upper())
 
@@ -78,7 +78,7 @@ def azure_variables() -> list[str]:
 
 def azure_identity(where: str, problems: Problems) -> dict[str, str]:
     """Return the identity that Azure's variables make, empty if none of them is set."""
-    problems.absorb((f"{where}.{option}", name) for name, option in _AZURE.items())
+    problems.rename((f"{where}.{option}", name) for name, option in _AZURE.items())
     table = {_AZURE[name]: value for name, value in _given() if name in _AZURE}
     # Azure's SDKs take a host as well as a URL here.
     if "://" not in table.get("authority", "://"):

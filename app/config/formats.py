@@ -13,16 +13,6 @@ from typing import Any
 from app.config import appsettings_json, parameters_json
 from app.config.problems import Problems
 
-# Options that name a file: in a file they are relative to it.
-_TOP_PATHS = ("ca_bundle",)
-_IDENTITY_PATHS = (
-    "client_secret_file",
-    "certificate_file",
-    "private_key_file",
-    "certificate_password_file",
-    "assertion_file",
-)
-
 # What .NET accepts in JSON and Python does not. Strings match first, so that `//` in a URL stays. A regular
 # expression and not a library, since it is two lines and the packages for it parse much more than .NET does.
 _COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -41,10 +31,8 @@ def read(path: Path, problems: Problems) -> dict[str, Any] | None:
         return None
     # No TOML document starts with any of these.
     if text.lstrip().startswith(("{", "//", "/*")):
-        options = _read_json(text, path, problems)
-    else:
-        options = _read_toml(text, path, problems)
-    return None if options is None else _resolved(options, path.parent)
+        return _read_json(text, path, problems)
+    return _read_toml(text, path, problems)
 
 
 def _text(path: Path, problems: Problems) -> str | None:
@@ -113,19 +101,3 @@ def _from_microsoft(root: dict[str, Any], path: Path, problems: Problems) -> dic
         "config",
     )
     return None
-
-
-def _resolved(options: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the options with the files they name found beside the file that names them."""
-
-    def resolve(table: Any, names: tuple[str, ...]) -> Any:
-        if not isinstance(table, dict):
-            return table
-        paths = {name: table[name] for name in names if isinstance(table.get(name), str) and table[name].strip()}
-        return table | {name: str(directory / value) for name, value in paths.items()}
-
-    resolved: dict[str, Any] = resolve(options, _TOP_PATHS)
-    identities = resolved.get("identities")
-    if isinstance(identities, dict):
-        resolved["identities"] = {name: resolve(table, _IDENTITY_PATHS) for name, table in identities.items()}
-    return resolved

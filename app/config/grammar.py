@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
 from app.core.errors import InvalidRequest
 from app.core.tokens import parse_scope
@@ -108,6 +108,10 @@ def _path(value: Any) -> Any:
     return value
 
 
+def _absolute(path: Path, validation: ValidationInfo) -> Path:
+    return ((validation.context or Path()) / path).absolute()
+
+
 def _scope(text: str) -> str:
     try:
         scope = parse_scope(text)
@@ -146,8 +150,9 @@ def _thumbprint(text: str) -> str:
 
 Word = Annotated[str, AfterValidator(_word)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-# Absolute, so that it means the same file for as long as the process runs.
-GivenPath = Annotated[Path, BeforeValidator(_path), AfterValidator(Path.absolute)]
+# Absolute, so that it means the same file for as long as the process runs; relative to the directory that is
+# validation's context (that of the file in which it stands), or to the working directory.
+GivenPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]
 Scope = Annotated[str, AfterValidator(_scope)]
 Scopes = Annotated[tuple[Scope, ...], BeforeValidator(split_words), AfterValidator(_distinct)]
 Tenant = Annotated[str, AfterValidator(_tenant)]

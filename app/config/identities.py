@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from app.config.grammar import (
@@ -80,11 +79,6 @@ class IdentitySettings(BaseModel):
     # A managed identity as federated credential: "system", or a client id.
     managed_identity: Word | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _split_authority(cls, table: Any) -> Any:
-        return split_authority(table) if isinstance(table, Mapping) else table
-
     @field_validator("authority")
     @classmethod
     def _normalise_authority(cls, authority: str, others: ValidationInfo) -> str:
@@ -116,9 +110,8 @@ def split_authority(table: Mapping[str, Any]) -> dict[str, Any]:
     return split
 
 
-def check_identity(table: Mapping[str, Any], where: str, problems: Problems) -> None:
+def check_identity(given: Mapping[str, Any], where: str, problems: Problems) -> None:
     """Add which options of an identity are missing and which exclude each other."""
-    given = split_authority(table)
     _check_credential(given, where, problems)
     if str(given.get("authority_type")).lower() == "oidc":
         _check_oidc(given, where, problems)

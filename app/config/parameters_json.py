@@ -24,8 +24,8 @@ KEYS = {
 
 def read(root: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """Return what the Python sample's parameters.json says."""
-    problems.absorb((option, key) for key, option in KEYS.items())
-    problems.absorb([(_TENANT, "authority"), (f"{IDENTITY}.certificate_file", "thumbprint")])
+    problems.rename((option, key) for key, option in KEYS.items())
+    problems.rename([(_TENANT, "authority"), (f"{IDENTITY}.certificate_file", "thumbprint")])
     for key in root:
         if key not in KEYS:
             problems.unknown(key, KEYS)
@@ -34,7 +34,7 @@ def read(root: dict[str, Any], problems: Problems) -> dict[str, Any]:
         if is_left(given[key]):
             problems.add(LEFT, KEYS[key])
     if _AUTHORITY in problems.settled:
-        problems.settled.add(_TENANT)
+        problems.settle(_TENANT)
     filled = {KEYS[key]: value for key, value in given.items() if not is_left(value)}
     scopes = {_SCOPES: filled.pop(_SCOPES)} if _SCOPES in filled else {}
     identity = {option.removeprefix(f"{IDENTITY}."): value for option, value in filled.items()}

@@ -6,6 +6,7 @@ never shows a value, because the value of the wrong option may be the secret tha
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -60,24 +61,31 @@ class Problems:
         self.messages.append(f"{written}: no such option in this version{hint}")
         self.settled.update(known[name] for name in nearest)
 
-    def absorb(self, names: Iterable[tuple[str, str]]) -> None:
-        """Take over how options are spelled where they were found; the last word stands."""
+    def rename(self, names: Iterable[tuple[str, str]]) -> None:
+        """Note how options are spelled where they were found; the last word stands."""
         self.names.update(names)
 
+    def settle(self, *options: str) -> None:
+        """Note that nothing more need be said of these options."""
+        self.settled.update(options)
 
-def validated(model: type[_Model], table: Any, where: str, problems: Problems) -> _Model | None:
-    """Return `table` as a `model` and add its problems.
+
+def validated(
+    model: type[_Model], table: Any, where: str, problems: Problems, directory: Path | None = None
+) -> _Model | None:
+    """Return `table` as a `model` and add its problems; paths in it are relative to `directory`.
 
     Options that are no good are left out, so that they do not hide what else is wrong; None where nothing can
     be made of the rest.
     """
     try:
-        return model.model_validate(table)
+        return model.model_validate(table, context=directory)
     except ValidationError as invalid:
         report(invalid, where, model.model_fields, problems)
         bad = {error["loc"][0] for error in invalid.errors(include_input=False) if error["loc"]}
     try:
-        return model.model_validate({name: value for name, value in table.items() if name not in bad})
+        rest = {name: value for name, value in table.items() if name not in bad}
+        return model.model_validate(rest, context=directory)
     except ValidationError:
         return None
 

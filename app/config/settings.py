@@ -31,7 +31,7 @@ from app.config.grammar import (
     ProxyUrl,
     Scopes,
 )
-from app.config.identities import IdentitySettings, check_identity
+from app.config.identities import IdentitySettings, check_identity, split_authority
 from app.config.named_tokens import TokenSettings, check_tokens, tokens_of
 from app.config.problems import Problems, report, validated
 
@@ -117,16 +117,17 @@ def _settings(flags: dict[str, object], problems: Problems) -> Settings:
     file = _file(flags, problems)
     # After the file, whose names they replace: what stands is what the author of the value wrote.
     check_names(_OPTIONS, problems)
-    problems.absorb((name, "--" + name.replace("_", "-")) for name in flags)
+    problems.rename((name, "--" + name.replace("_", "-")) for name in flags)
     settings = _merged(flags, file or {}, problems)
     if file is None:
         return settings
     azure = tuple(azure_variables())
     in_file = bool(file.get("identities"))
     given = _table(file, "identities", problems)
+    directory = settings.config.parent if settings.config else None
     if azure and not in_file:
-        given = {"default": azure_identity("identities.default", problems)}
-    identities = {name: _identity(name, table, problems) for name, table in given.items()}
+        given, directory = {"default": azure_identity("identities.default", problems)}, None
+    identities = {name: _identity(name, table, directory, problems) for name, table in given.items()}
     tokens = _tokens(_table(file, "tokens", problems), settings.scopes, problems)
     _check_any(identities, tokens, problems)
     return settings.model_copy(
@@ -144,8 +145,11 @@ def _file(flags: Mapping[str, object], problems: Problems) -> dict[str, Any] | N
     given = flags.get("config") or os.environ.get(f"{PREFIX}CONFIG", "").strip()
     if not given:
         return {}
-    problems.absorb([("config", "--config" if "config" in flags else f"{PREFIX}CONFIG")])
-    file = formats.read(Path(str(given)).absolute(), problems)
+    problems.rename([("config", "--config" if "config" in flags else f"{PREFIX}CONFIG")])
+    path = Path(str(given)).absolute()
+    file = formats.read(path, problems)
+    if file and isinstance(file.get("ca_bundle"), str) and file["ca_bundle"].strip():
+        file["ca_bundle"] = str(path.parent / file["ca_bundle"])
     known = {name: name for name in sorted(_IN_FILE)}
     for key in file or {}:
         if key not in known:
@@ -159,7 +163,7 @@ def _merged(flags: dict[str, object], file: dict[str, Any], problems: Problems) 
     values: dict[str, Any] = in_file | EnvironmentSource(Settings, _OPTIONS)() | flags
     if found := environment_proxy():
         name, values["environment_proxy"] = found
-        problems.absorb([("environment_proxy", name)])
+        problems.rename([("environment_proxy", name)])
     try:
         return Settings(**values)
     except ValidationError as invalid:
@@ -180,14 +184,16 @@ def _table(file: Mapping[str, Any], name: str, problems: Problems) -> dict[str, 
             named[key] = value
         else:
             problems.add("must be a table" if NAME.fullmatch(key) else NAME_RULE, f"{name}.{key}")
-            problems.settled.add(name)
+            problems.settle(name)
     return named
 
 
-def _identity(name: str, table: dict[str, Any], problems: Problems) -> IdentitySettings | None:
-    where = f"identities.{name}"
-    identity = validated(IdentitySettings, table, where, problems)
-    check_identity(table, where, problems)
+def _identity(
+    name: str, table: dict[str, Any], directory: Path | None, problems: Problems
+) -> IdentitySettings | None:
+    where, given = f"identities.{name}", split_authority(table)
+    identity = validated(IdentitySettings, given, where, problems, directory)
+    check_identity(given, where, problems)
     return identity
 
 
@@ -199,7 +205,7 @@ def _tokens(
     for name, token in tokens_of(scopes, problems).items():
         if name in tokens:
             problems.add("have a token of the same name; remove one", "scopes", f"tokens.{name}")
-        problems.absorb(
+        problems.rename(
             (f"tokens.{name}.{option}", problems.names.get("scopes", "scopes")) for option in ("scope", "identity")
         )
         tokens[name] = token
