@@ -225,9 +225,7 @@ class Broker:
         """Ask the authority and note what came of it. Raises nothing: nobody may be waiting to see it."""
         correlation_id = str(uuid.uuid4())
         try:
-            token = await asyncio.wait_for(self._answer(request, correlation_id), self._flight_limit)
-            if not self._servable(token):
-                raise Unavailable("the authority gave a token that has already expired")  # noqa: TRY301
+            token = await self._answer(request, correlation_id)
         except UpstreamError as error:
             self._note_failure(request, entry, error, correlation_id)
         except TimeoutError:
@@ -240,10 +238,14 @@ class Broker:
         finally:
             entry.flight = None
 
-    def _answer(self, request: TokenRequest, correlation_id: str) -> asyncio.Future[AccessToken]:
+    async def _answer(self, request: TokenRequest, correlation_id: str) -> AccessToken:
         pool = self._pool(self._authorities[request.identity])
         acquire = partial(self._source.acquire, request, correlation_id=correlation_id)
-        return asyncio.get_running_loop().run_in_executor(pool, acquire)
+        answer = asyncio.get_running_loop().run_in_executor(pool, acquire)
+        token = await asyncio.wait_for(answer, self._flight_limit)
+        if not self._servable(token):
+            raise Unavailable("the authority gave a token that has already expired")
+        return token
 
     def _pool(self, authority: str) -> ThreadPoolExecutor:
         if authority not in self._pools:

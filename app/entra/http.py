@@ -7,9 +7,7 @@ which MSAL tells transport failures from its own.
 """
 
 import json
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +20,7 @@ from urllib.request import proxy_bypass
 
 import requests
 import urllib3
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPSConnection
+from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -34,11 +31,9 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from urllib3.util.connection import create_connection
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 8.0
-FLIGHT_SECONDS = 9.0  # everything one token costs, discovery included
+from app.entra.flight import CONNECT_SECONDS, FLIGHT_SECONDS, READ_SECONDS, BoundedPool, BoundedSocket, flight
+
 MAX_ANSWER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
@@ -100,59 +95,6 @@ class Answer:
         """Nothing: anything but a success was raised before."""
 
 
-class _Flight(threading.local):
-    """What this thread's requests are bounded by, and labelled with."""
-
-    deadline: float | None = None
-    correlation_id: str | None = None
-
-    def left(self, most: float) -> float:
-        """Return the seconds a step may still take, `most` at the most; raises TimeoutError when time is up."""
-        left = most if self.deadline is None else min(most, self.deadline - time.monotonic())
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-_flight = _Flight()
-
-
-class _BoundedSocket(ssl.SSLSocket):
-    """A TLS socket whose reads end with the flight.
-
-    A timeout of sockets is for each read: against a server that drips a byte at a time (in a header, a chunk's
-    extension, an endless 100 Continue) it would hold for ever.
-    """
-
-    def recv_into(self, *arguments: Any, **options: Any) -> int:
-        self.settimeout(_flight.left(self.gettimeout() or READ_SECONDS))
-        return super().recv_into(*arguments, **options)
-
-
-class _BoundedConnection(HTTPSConnection):
-    """A connection that is made, whatever the number of addresses, within the flight's time."""
-
-    def _new_conn(self) -> socket.socket:
-        # urllib3 gives every address of a name the whole connect timeout; Entra's names have many.
-        try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
-        failure = OSError()
-        for address in dict.fromkeys(str(one[4][0]) for one in found):
-            try:
-                timeout = _flight.left(CONNECT_SECONDS)
-                return create_connection((address, self.port), timeout, self.source_address, self.socket_options)
-            except OSError as error:
-                failure = error
-        kind = ConnectTimeoutError if isinstance(failure, TimeoutError) else NewConnectionError
-        raise kind(self, "") from failure
-
-
-class _BoundedPool(HTTPSConnectionPool):
-    ConnectionCls = _BoundedConnection
-
-
 class StrictClient:
     """An HTTP client for one set of authorities; any number of threads may use it.
 
@@ -160,8 +102,6 @@ class StrictClient:
     `proxy_url` is for https; with `obey_no_proxy`, not for the hosts in the environment's NO_PROXY. Plain HTTP
     never goes through a proxy: only the machine's own metadata endpoint is asked that way. Raises OSError where
     the bundle cannot be loaded.
-
-    What has no bound of ours is resolving a name: that takes as long as the system's resolver lets it.
     """
 
     def __init__(
@@ -177,7 +117,7 @@ class StrictClient:
         self._direct = urllib3.PoolManager(**options)
         self._proxied = _through(proxy_url, options) if proxy_url else self._direct
         for manager in (self._direct, self._proxied):
-            manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _BoundedPool}
+            manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": BoundedPool}
         self._proxy_url = proxy_url
         self._obey_no_proxy = obey_no_proxy
         self._read_seconds = read_seconds
@@ -189,14 +129,14 @@ class StrictClient:
         return urlsplit(self._proxy_url).netloc.rpartition("@")[2] if self._proxy_url else None
 
     @contextmanager
-    def flight(self, correlation_id: str | None = None) -> Iterator[None]:
+    def within_flight(self, correlation_id: str | None = None) -> Iterator[None]:
         """Bound what this thread asks for within the block by one flight's time, and label it."""
-        _flight.deadline = time.monotonic() + self._flight_seconds
-        _flight.correlation_id = correlation_id
+        flight.deadline = time.monotonic() + self._flight_seconds
+        flight.correlation_id = correlation_id
         try:
             yield
         finally:
-            _flight.deadline = _flight.correlation_id = None
+            flight.deadline = flight.correlation_id = None
 
     def get(
         self,
@@ -235,8 +175,8 @@ class StrictClient:
     ) -> Answer:
         address = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
         sent = dict(headers or {})
-        if _flight.correlation_id:
-            sent["client-request-id"] = _flight.correlation_id
+        if flight.correlation_id:
+            sent["client-request-id"] = flight.correlation_id
         try:
             status, received, text = self._exchange(method, address, sent, body)
         except TimeoutError:
@@ -257,7 +197,7 @@ class StrictClient:
             body=body,
             redirect=False,  # a credential goes nowhere but where it was meant to go
             preload_content=False,
-            timeout=urllib3.Timeout(connect=_flight.left(CONNECT_SECONDS), read=_flight.left(self._read_seconds)),
+            timeout=urllib3.Timeout(connect=flight.left(CONNECT_SECONDS), read=flight.left(self._read_seconds)),
         )
         received = bytearray()
         try:
@@ -265,7 +205,7 @@ class StrictClient:
             while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
                 received += chunk
                 _check_size(received)
-                _flight.left(self._read_seconds)
+                flight.left(self._read_seconds)
         except BaseException:
             response.close()  # what is unread would be taken for the next answer
             raise
@@ -284,7 +224,7 @@ def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_bundle)
     # SSLKEYLOGFILE in the environment would write down what it takes to read the secret off the wire.
     context.keylog_filename = None  # type: ignore[assignment]  # typeshed knows no way to turn it off
-    context.sslsocket_class = _BoundedSocket
+    context.sslsocket_class = BoundedSocket
     return context
 
 

@@ -88,7 +88,7 @@ class EntraTokenSource:
         # Before anything is sent: what the journey takes comes off the token's life, not on top of it.
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
-            with self._http.flight(correlation_id):
+            with self._http.within_flight(correlation_id):
                 application = self._application(request)
                 answer = application.acquire_token_for_client([request.scope], claims_challenge=claims)
             return _token(answer, wall, boot)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configurations import loaded_file, refused_file
 
-from app.config import ConfigurationError, Settings, load
+from app.config import Settings
 
 GRAPH = "https://graph.microsoft.com/.default"
 FILLED = (
@@ -23,14 +24,11 @@ def with_apis(**apis: Any) -> str:
 
 
 def loaded(tmp_path: Path, text: str) -> Settings:
-    (tmp_path / "appsettings.json").write_text(text)
-    return load({"config": tmp_path / "appsettings.json"})
+    return loaded_file(tmp_path / "appsettings.json", text)
 
 
 def refusal(tmp_path: Path, text: str) -> str:
-    with pytest.raises(ConfigurationError) as refused:
-        loaded(tmp_path, text)
-    return str(refused.value)
+    return refused_file(tmp_path / "appsettings.json", text)
 
 
 def names_in(message: str) -> list[str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configurations import loaded_file, refused_file
 
-from app.config import ConfigurationError, Settings, load
+from app.config import Settings
 
 SAMPLES = Path(__file__).parent / "samples"
 FILL = {
@@ -25,14 +26,11 @@ def filled(name: str, left: str = "") -> str:
 
 
 def loaded(tmp_path: Path, text: str) -> Settings:
-    (tmp_path / "parameters.json").write_text(text)
-    return load({"config": tmp_path / "parameters.json"})
+    return loaded_file(tmp_path / "parameters.json", text)
 
 
 def refusal(tmp_path: Path, text: str) -> str:
-    with pytest.raises(ConfigurationError) as refused:
-        loaded(tmp_path, text)
-    return str(refused.value)
+    return refused_file(tmp_path / "parameters.json", text)
 
 
 def test_the_secret_form_makes_an_identity_with_a_secret(tmp_path: Path) -> None:

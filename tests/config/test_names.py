@@ -3,45 +3,9 @@
 from pathlib import Path
 
 import pytest
+from configurations import FILE, GRAPH, refusal
 
-from app.config import ConfigurationError, load
-
-GRAPH = "https://graph.microsoft.com/.default"
-MINIMAL = {
-    "AZURE_TENANT_ID": "contoso.onmicrosoft.com",
-    "AZURE_CLIENT_ID": "client",
-    "AZURE_CLIENT_SECRET": "s3cret",
-    "BROKER_SCOPES": GRAPH,
-}
-FILE = """
-[identities.default]
-tenant = "contoso.com"
-client_id = "from-file"
-client_secret = "s3cret"
-[tokens.graph]
-scope = "https://graph.microsoft.com/.default"
-"""
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Configure one identity by the environment alone."""
-    for name, value in MINIMAL.items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "broker.toml"
-    path.write_text(FILE)
-    return path
-
-
-def refusal(flags: dict[str, object] | None = None) -> str:
-    with pytest.raises(ConfigurationError) as refused:
-        load(flags)
-    return str(refused.value)
+from app.config import load
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ import urllib3
 from raw_server import http, raw_server
 
 from app.emulator.ca import Certificates, write_certificates
-from app.entra.http import CONNECT_SECONDS, MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
+from app.entra.flight import CONNECT_SECONDS
+from app.entra.http import MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
 
 
 def test_a_json_object_is_an_answer_without_headers() -> None:
@@ -156,7 +157,7 @@ def test_a_server_that_drips_is_left_in_time(certificates: Certificates, tls: ss
 
     client = StrictClient(ca_bundle=certificates.ca, read_seconds=5.0, flight_seconds=0.5)
     with raw_server(drip, tls=tls) as server:
-        with client.flight(), pytest.raises(Unreachable, match="in time"):
+        with client.within_flight(), pytest.raises(Unreachable, match="in time"):
             client.get(server.url.replace("http://127.0.0.1", "https://localhost"))
         over.set()
 
@@ -204,14 +205,14 @@ def test_tls_keys_are_not_written_down(
 
 def test_a_flight_is_one_bound_for_all_its_requests() -> None:
     client = StrictClient(flight_seconds=0.0)
-    with client.flight(), pytest.raises(Unreachable, match="in time"):
+    with client.within_flight(), pytest.raises(Unreachable, match="in time"):
         client.get("http://127.0.0.1:1/")
 
 
 def test_a_flight_labels_its_requests_and_only_those() -> None:
     client = StrictClient()
     with raw_server(http("200 OK", b"{}"), http("200 OK", b"{}")) as server:
-        with client.flight("01234567-89ab-cdef-0123-456789abcdef"):
+        with client.within_flight("01234567-89ab-cdef-0123-456789abcdef"):
             client.get(server.url, headers={"client-request-id": "from MSAL"})
         client.get(server.url, headers={"client-request-id": "from MSAL"})
     assert b"client-request-id: 01234567-89ab-cdef-0123-456789abcdef" in server.received[0]
@@ -302,7 +303,7 @@ def test_a_name_with_many_dead_addresses_takes_no_more_than_its_time(monkeypatch
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
         client = StrictClient(flight_seconds=0.3)
         started = time.monotonic()
-        with client.flight(), pytest.raises(Unreachable, match="timed out"):
+        with client.within_flight(), pytest.raises(Unreachable, match="timed out"):
             client.get(f"https://many.example:{port}/")
         assert time.monotonic() - started < CONNECT_SECONDS  # which each of the four would have for itself
 
