@@ -84,8 +84,8 @@ class IdentitySettings(BaseModel):
     def _normalise_authority(cls, authority: str, others: ValidationInfo) -> str:
         url = https_url(authority)
         if others.data.get("authority_type") == "oidc":
-            if not url:
-                raise ValueError("must be the issuer's https URL")
+            if not url or not url[1]:
+                raise ValueError("must be the issuer's https URL, with a path: MSAL takes no issuer without one")
             return "".join(url)
         if authority.lower() in CLOUDS:
             return CLOUDS[authority.lower()]

@@ -204,9 +204,13 @@ def test_an_oidc_identity_needs_an_issuer_and_no_tenant(tmp_path: Path) -> None:
     [
         ((SECRET,), "authority: is required"),
         ((SECRET, "authority = 'AzureCloud'"), "authority: must be the issuer's https URL"),
-        ((SECRET, "authority = 'https://i.example'", "tenant = 'a'"), "tenant: belongs to Entra"),
-        ((SECRET, "authority = 'https://i.example'", "tenants = ['a']"), "tenants: belongs to Entra"),
-        (("authority = 'https://i.example'", "managed_identity = 'system'"), "managed_identity: belongs to Entra"),
+        ((SECRET, "authority = 'https://i.example/'"), "authority: must be the issuer's https URL, with a path"),
+        ((SECRET, "authority = 'https://i.example/realm'", "tenant = 'a'"), "tenant: belongs to Entra"),
+        ((SECRET, "authority = 'https://i.example/realm'", "tenants = ['a']"), "tenants: belongs to Entra"),
+        (
+            ("authority = 'https://i.example/realm'", "managed_identity = 'system'"),
+            "managed_identity: belongs to Entra",
+        ),
     ],
 )
 def test_what_belongs_to_entra_is_refused_with_oidc(tmp_path: Path, lines: tuple[str, ...], message: str) -> None:

@@ -14,7 +14,7 @@ client_id = "c"
 client_secret = "s"
 [identities.issuer]
 authority_type = "oidc"
-authority = "https://idp.example"
+authority = "https://idp.example/realm"
 client_id = "c"
 client_secret = "s"
 """
