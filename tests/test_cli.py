@@ -177,6 +177,19 @@ class TestServe:
         checked = commands.run("check", env=env)
         assert "proxy could not connect" in checked.stdout
 
+    def test_what_may_surprise_is_logged_at_start(self, identity: dict[str, str], tmp_path: Path) -> None:
+        config = tmp_path / "broker.toml"
+        config.write_text(
+            "[identities.default]\ntenant = 'organizations'\nclient_id = 'a'\nclient_secret = 's'\n"
+            "[identities.machine]\ntenant = 'contoso.com'\nclient_id = 'a'\nmanaged_identity = 'system'\n"
+        )
+        env = identity | {"AZURE_POD_IDENTITY_AUTHORITY_HOST": "https://localhost:1"}
+        arguments = ("serve", "--config", config, "--listen", "127.0.0.1:0")
+        with commands.running(*arguments, until="listening", env=env) as (_, said):
+            assert "managed_identity_by=AZURE_POD_IDENTITY_AUTHORITY_HOST" in said
+            assert 'ignored="AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET"' in said
+            assert "WARNING identities.default: MSAL calls `organizations` unreliable" in said
+
 
 FILL = {
     "Enter_the_Tenant_Name_Here": TENANT.domains[0],
@@ -366,6 +379,17 @@ class TestClients:
         checked = commands.run("check", env=identity)
         assert checked.returncode == 1
         assert "cannot be reached" in checked.stdout
+
+
+def test_a_reader_that_has_read_enough_sees_no_traceback() -> None:
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [commands.BROKER, "openapi"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1
 
 
 def test_the_openapi_document_is_printed() -> None:
