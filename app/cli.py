@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -27,12 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     chosen = _parser().parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()  # here, where a closed pipe is caught, and not at exit
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` has read enough; nothing more must be written at exit, either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,6 +98,8 @@ def _add_client_commands(commands: "_Commands") -> None:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
+    import logging
+
     from app.config import ConfigurationError, load
     from app.main import create_app
     from app.ops import logs
@@ -110,7 +115,11 @@ def _serve(chosen: argparse.Namespace) -> int:
         return _fail(str(error), EX_CONFIG)
     except OSError as error:
         return _fail(str(error), EX_OSERR)
-    return run([Served(app, sockets)], on_up=lambda: _announce(sockets))
+    status = run([Served(app, sockets)], on_up=lambda: _announce(sockets))
+    # A thread that waits for an authority cannot be told to stop, and Python would wait for it, longer than
+    # Docker waits for us. Nothing else is left to be done.
+    logging.shutdown()
+    os._exit(status)
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -144,14 +153,14 @@ def _demo(chosen: argparse.Namespace) -> int:
     from app.emulator.local import local_emulator
     from app.main import create_app
     from app.ops import logs
-    from app.server.listeners import bind, url_of
+    from app.server.listeners import bind_tcp, url_of
     from app.server.run import Served, run
 
     logs.configure("warning", "text")
     try:
-        listener, upstream = bind(chosen.listen), bind("127.0.0.1:0")
+        listener, upstream = bind_tcp(chosen.listen), bind_tcp("127.0.0.1:0")
     except (OSError, ValueError) as error:
-        return _fail(str(error), EX_OSERR)
+        return _fail(str(error), EX_OSERR if isinstance(error, OSError) else EX_CONFIG)
     with local_emulator(upstream) as (emulator, options):
         application = emulator.registry.applications[0]
         identity = IdentitySettings(
@@ -184,16 +193,18 @@ Ctrl-C ends both."""
 
 def _emulator(chosen: argparse.Namespace) -> int:
     from app.emulator.local import environment, local_emulator
-    from app.server.listeners import bind
+    from app.server.listeners import bind_tcp
     from app.server.run import Served, run
 
-    try:
-        listener = bind(chosen.listen)
-        with local_emulator(listener, chosen.directory, chosen.certificate) as (emulator, options):
-            served = [Served(emulator.app, [listener], options)]
-            return run(served, on_up=lambda: print(environment(emulator), flush=True))
-    except (OSError, ValueError) as error:
-        return _fail(str(error), EX_OSERR)
+    with contextlib.ExitStack() as stack:
+        try:
+            listener = stack.enter_context(bind_tcp(chosen.listen))
+            local = local_emulator(listener, chosen.directory, chosen.certificate)
+            emulator, options = stack.enter_context(local)
+        except (OSError, ValueError) as error:
+            return _fail(str(error), EX_OSERR if isinstance(error, OSError) else EX_CONFIG)
+        served = [Served(emulator.app, [listener], options)]
+        return run(served, on_up=lambda: print(environment(emulator), flush=True))
 
 
 def _token(chosen: argparse.Namespace) -> int:

@@ -20,6 +20,17 @@ def run(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subproc
     )
 
 
+def started(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a command, its output in pipes."""
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [str(BROKER), *map(str, arguments)],
+        env=_environment(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @contextmanager
 def running(
     *arguments: str | Path, until: str, env: Mapping[str, str] | None = None

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,15 @@ class TestServe:
         assert ended.returncode == 71
         assert address in ended.stderr
         assert "Traceback" not in ended.stderr
+
+    def test_its_end_does_not_wait_for_the_authority(self, identity: dict[str, str], emulator: Emulator) -> None:
+        over = threading.Event()
+        emulator.enqueue(ScriptedResponse(until=over))
+        with commands.running("serve", "--listen", "127.0.0.1:0", until="listening", env=identity) as (process, _):
+            assert emulator.wait_for_requests(1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0  # the fetch itself would take eight seconds to give up
+        over.set()
 
     def test_a_ca_bundle_that_is_none_is_said(self, identity: dict[str, str], tmp_path: Path) -> None:
         ended = commands.run("serve", env=identity | {"BROKER_CA_BUNDLE": str(tmp_path / "none.pem")})
@@ -304,6 +314,13 @@ class TestDemoAndEmulator:
             assert url is not None
             assert get(url[0], "/token")[0] == 200
 
+    @pytest.mark.parametrize("command", ["demo", "emulator"])
+    @pytest.mark.parametrize("address", ["unix:/tmp/x.sock", "10.0.0.1:0", "nonsense"])
+    def test_they_listen_on_loopback_ports_only(self, command: str, address: str) -> None:
+        ended = commands.run(command, "--listen", address)
+        assert ended.returncode == 78
+        assert "Traceback" not in ended.stderr
+
     def test_the_demo_says_that_its_port_is_in_use(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             ended = commands.run("demo", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
@@ -381,14 +398,14 @@ class TestClients:
         assert "cannot be reached" in checked.stdout
 
 
-def test_a_reader_that_has_read_enough_sees_no_traceback() -> None:
-    with subprocess.Popen(  # noqa: S603 - our own command
-        [commands.BROKER, "openapi"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+@pytest.mark.parametrize("command", ["openapi", "check"])
+def test_a_reader_that_has_read_enough_sees_no_traceback(command: str, identity: dict[str, str]) -> None:
+    """Of `openapi`, more than fits into a buffer; of `check`, less."""
+    with commands.started(command, env=identity) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
         assert process.wait(30) == 1
 
 

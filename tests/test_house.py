@@ -23,10 +23,8 @@ def functions(text: str) -> Iterator[tuple[str, int]]:
 
 def unexplained(text: str) -> list[str]:
     """Return the lines that silence a tool without saying why."""
-    quiet = re.compile(r"# (noqa|type: ignore|pragma|fmt: off)")
-    reason = re.compile(
-        r"# (noqa: [A-Z0-9, ]+ - \w+|type: ignore\[[a-z-]+\]  # \w+|pragma: .* - \w+|fmt: o(n|ff)\b)"
-    )
+    quiet = re.compile(r"# (noqa|type: ignore|pragma|fmt: )")
+    reason = re.compile(r"# (noqa: [A-Z0-9, ]+ - \w+|type: ignore\[[a-z-]+\]  # \w+|pragma: .* - \w+)")
     return [line for line in text.splitlines() if quiet.search(line) and not reason.search(line)]
 
 

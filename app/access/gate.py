@@ -13,17 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import AccessDenied
 
-_FORWARDING = frozenset(
-    {
-        "forwarded",
-        "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-real-ip",
-    }
-)
+_FORWARDING = re.compile(r"x-forwarded.*|forwarded|via|x-real-ip")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>[A-Za-z]+))(?::[0-9]{1,5})?")
 
 
@@ -59,14 +49,14 @@ def _refusal(scope: Scope) -> AccessDenied | None:
     if len(headers.getlist("host")) != 1 or not _is_loopback(headers["host"]):
         return AccessDenied("the Host header must be a loopback name or address, once")
     # A browser says so when another page asks.
-    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+    if "origin" in headers or not {"none"}.issuperset(headers.getlist("sec-fetch-site")):
         return AccessDenied("web pages may not ask")
     # A proxy that forwards is asked by others than those the listener is for.
-    if not _FORWARDING.isdisjoint(headers.keys()):
+    if any(map(_FORWARDING.fullmatch, headers.keys())):
         return AccessDenied("forwarded requests are not answered")
     # A server tricked into fetching a URL cannot add a header; every Azure SDK sends this one to IMDS, some as
     # "True".
-    if [value.lower() for value in headers.getlist("metadata")] != ["true"]:
+    if [value.strip(" \t").lower() for value in headers.getlist("metadata")] != ["true"]:
         return AccessDenied('add the header "Metadata: true"')
     return None
 

@@ -199,8 +199,9 @@ class Broker:
             token = entry.token
             if token is not None and token.remaining(self._clock) >= min_ttl:
                 return Issued(token, hit=False)
-        wait = self._may_force_at(entry) - self._clock.boot()
-        raise Unavailable("min_ttl cannot be met now", retry_after=wait)
+        # After a failure it is the renewal's next try that counts.
+        until = entry.retry_at if entry.error else self._may_force_at(entry)
+        raise Unavailable("min_ttl cannot be met now", retry_after=until - self._clock.boot())
 
     @staticmethod
     def _may_force_at(entry: _Entry) -> float:

@@ -61,6 +61,11 @@ class UpstreamError(BrokerError):
         self.correlation_id = correlation_id
         self.retry_after = retry_after
 
+    @property
+    def with_code(self) -> str:
+        """The message, and the AADSTS code where there is one: what people look up."""
+        return f"{self} (AADSTS{self.aadsts})" if self.aadsts else str(self)
+
     def again(self, retry_after: float | None) -> Self:
         """Return an equal error: one object raised to many callers would collect all their tracebacks."""
         return type(self)(

@@ -3,13 +3,27 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-# fmt: off
 _CLAIMS = (
-    "sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
-    "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash",
-    "c_hash", "email",
+    "sub",
+    "iss",
+    "cloud_instance_name",
+    "cloud_instance_host_name",
+    "cloud_graph_host_name",
+    "msgraph_host",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "acr",
+    "nonce",
+    "preferred_username",
+    "name",
+    "tid",
+    "ver",
+    "at_hash",
+    "c_hash",
+    "email",
 )
-# fmt: on
 
 
 def openid_configuration(base_url: str, tenant: str, issuer: str) -> dict[str, Any]:

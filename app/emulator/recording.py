@@ -14,12 +14,23 @@ from app.emulator.credentials import presented
 
 MAX_REQUESTS = 10_000
 REDACTED = "[redacted]"
-# fmt: off
-_HARMLESS = frozenset((
-    "api-version", "authorization_endpoint", "claims", "client_assertion_type", "client_id", "client_info",
-    "grant_type", "mi_res_id", "msi_res_id", "object_id", "principal_id", "resource", "scope",
-))
-# fmt: on
+_HARMLESS = frozenset(
+    (
+        "api-version",
+        "authorization_endpoint",
+        "claims",
+        "client_assertion_type",
+        "client_id",
+        "client_info",
+        "grant_type",
+        "mi_res_id",
+        "msi_res_id",
+        "object_id",
+        "principal_id",
+        "resource",
+        "scope",
+    )
+)
 _HARMLESS_HEADERS = re.compile(
     r"accept(-encoding)?|connection|content-(length|type)|host|metadata|user-agent"
     r"|(return-)?client-request-id|x-client-(cpu|current-telemetry|last-telemetry|os|sku|ver)|x-ms-lib-capability"

@@ -32,7 +32,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from app.entra.flight import CONNECT_SECONDS, FLIGHT_SECONDS, READ_SECONDS, BoundedPool, BoundedSocket, flight
+from app.entra.flight import CONNECT_SECONDS, FLIGHT_SECONDS, READ_SECONDS, BoundedPool, BoundedTlsSocket, flight
 
 MAX_ANSWER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -54,6 +54,10 @@ _FAILURES: tuple[tuple[type[HTTPError], str], ...] = (
 
 class Unreachable(requests.ConnectionError):
     """No answer came. The message says why, in our words."""
+
+
+class TooSlow(Unreachable):
+    """No answer came in time; whoever was asked may well be there."""
 
 
 class BadAnswer(requests.RequestException):
@@ -180,9 +184,13 @@ class StrictClient:
         try:
             status, received, text = self._exchange(method, address, sent, body)
         except TimeoutError:
-            raise Unreachable("the authority cannot be reached: it did not answer in time") from None
+            raise TooSlow("the authority cannot be reached: it did not answer in time") from None
         except HTTPError as error:
-            raise Unreachable(f"the authority cannot be reached: {_reason(error)}") from None
+            cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+            # urllib3 counts refused connections among those that timed out.
+            slow = isinstance(cause, urllib3.exceptions.TimeoutError) and not isinstance(cause, NewConnectionError)
+            kind = TooSlow if slow else Unreachable
+            raise kind(f"the authority cannot be reached: {_reason(cause)}") from None
         if not 200 <= status <= 299 or _json_object(text) is None:  # noqa: PLR2004 - the 2xx statuses
             raise BadAnswer(status, received, text)
         return Answer(status, text)
@@ -224,14 +232,17 @@ def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_bundle)
     # SSLKEYLOGFILE in the environment would write down what it takes to read the secret off the wire.
     context.keylog_filename = None  # type: ignore[assignment]  # typeshed knows no way to turn it off
-    context.sslsocket_class = BoundedSocket
+    context.sslsocket_class = BoundedTlsSocket
     return context
 
 
 def _through(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
     login = urllib3.util.parse_url(proxy).auth
-    headers = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    headers = None
+    if login:  # RFC 7617 section 2.1 on the encoding
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(login), proxy_basic_auth_encoding="utf-8")
+    # The same trust, and the same bounds, for the way to a proxy that is spoken to over TLS.
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, proxy_ssl_context=options["ssl_context"], **options)
 
 
 def _check_size(received: bytearray) -> None:
@@ -239,8 +250,7 @@ def _check_size(received: bytearray) -> None:
         raise Unreachable("the authority's answer is too large")
 
 
-def _reason(error: HTTPError) -> str:
-    cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+def _reason(cause: Exception) -> str:
     text = next((text for kind, text in _FAILURES if isinstance(cause, kind)), "the connection broke")
     system = cause.__cause__
     if isinstance(cause, NewConnectionError) and isinstance(system, OSError) and system.strerror:

@@ -33,7 +33,7 @@ from app.entra.credentials import (
     ManagedIdentity,
     SignedAssertion,
 )
-from app.entra.http import BadAnswer, StrictClient, Unreachable
+from app.entra.http import BadAnswer, StrictClient, TooSlow, Unreachable
 
 # Nothing issues longer-lived tokens than a day or so; a wild number must not become a wild expiry.
 MAX_LIFETIME = 366 * 24 * 3600
@@ -45,6 +45,7 @@ _SCOPE_ERRORS = frozenset({"invalid_scope", "invalid_resource"})
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ class EntraTokenSource:
         except BadAnswer as error:
             return _error(error)
         except Unreachable as error:
-            # Where it was told to send requests may be what is wrong.
-            self._applications.pop((request.identity, request.tenant), None)
+            if self._identities[request.identity].oidc and not isinstance(error, TooSlow):
+                # Where its document sent us may be what is wrong. Entra's is held to be on the authority's host.
+                self._applications.pop((request.identity, request.tenant), None)
             return Unavailable(str(error))
         except Exception as error:  # noqa: BLE001 - MSAL raises many kinds, with secrets and answers in their texts
             return Unavailable(f"MSAL failed: {place_of(error)}")
@@ -196,13 +198,16 @@ def _check_endpoint(identity: Identity, authority: Authority) -> None:
     if identity.oidc:
         trusted = str(authority._issuer).rstrip("/") == identity.authority  # noqa: SLF001 - MSAL keeps it nowhere else
     else:
-        origins = {identity.authority}
-        if urlsplit(identity.authority).hostname in WELL_KNOWN_AUTHORITY_HOSTS:
-            origins |= {f"https://{host}" for host in WELL_KNOWN_AUTHORITY_HOSTS}
-        trusted = any(endpoint.startswith(f"{origin}/") for origin in origins)
+        own, found = _host(identity.authority), _host(endpoint)
+        trusted = found == own or {own[0], found[0]} <= WELL_KNOWN_AUTHORITY_HOSTS
     # Printable: what one parser of URLs strips, another takes for part of the host.
-    if not trusted or not _PRINTABLE.fullmatch(endpoint):
+    if not trusted or not _PRINTABLE.fullmatch(endpoint) or "@" in endpoint:
         raise Unavailable("the authority's discovery document does not belong to it")
+
+
+def _host(url: str) -> tuple[str | None, int]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or _HTTPS_PORT
 
 
 def _token(answer: Mapping[str, Any], wall: float, boot: float) -> AccessToken:

@@ -41,8 +41,7 @@ def token(configured: ConfiguredToken, source: TokenSource) -> Iterator[Sequence
         try:
             obtained = source.acquire(request)
         except UpstreamError as error:
-            code = f" (AADSTS{error.aadsts})" if error.aadsts else ""
-            yield *head, NONE, NONE, NONE, f"{error}{code}"
+            yield *head, NONE, NONE, NONE, error.with_code
         else:
             yield *head, *_described(obtained, request)
 

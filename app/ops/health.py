@@ -53,7 +53,7 @@ def _reason(broker: Broker, request: TokenRequest) -> str | None:
     failure = broker.failure(request)
     if failure is None:
         return "expired, and being renewed" if broker.obtained(request) else "not fetched yet"
-    return f"{failure} (AADSTS{failure.aadsts})" if failure.aadsts else str(failure)
+    return failure.with_code
 
 
 def _word(*, ok: bool) -> Response:

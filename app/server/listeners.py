@@ -50,6 +50,13 @@ def bind(text: str) -> socket.socket:
         raise OSError(f"{text}: {error.strerror or error}") from None
 
 
+def bind_tcp(text: str) -> socket.socket:
+    """Bind an address that is not a Unix socket; raises as `bind` does."""
+    if text.startswith(UNIX):
+        raise ValueError("must be HOST:PORT or [IPV6]:PORT")
+    return bind(text)
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` is `localhost` or an address of this machine's loopback."""
     try:

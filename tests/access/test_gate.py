@@ -113,6 +113,8 @@ async def test_a_second_host_is_refused() -> None:
         (b"x-forwarded-host", b"localhost"),
         (b"x-forwarded-port", b"7575"),
         (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded", b"for=127.0.0.1"),
+        (b"x-forwarded-server", b"proxy"),
         (b"x-real-ip", b"127.0.0.1"),
         (b"forwarded", b"for=127.0.0.1"),
         (b"via", b"1.1 proxy"),
@@ -124,4 +126,10 @@ async def test_pages_and_proxies_are_refused(header: tuple[bytes, bytes]) -> Non
 
 
 async def test_what_a_browser_sends_for_an_address_typed_in_is_no_page() -> None:
-    assert (await ask([METADATA, (b"sec-fetch-site", b"none")]))[0] == "app"
+    none = (b"sec-fetch-site", b"none")
+    assert (await ask([METADATA, none]))[0] == "app"
+    assert (await ask([METADATA, none, (b"sec-fetch-site", b"cross-site")]))[0] == "refused"
+
+
+async def test_white_space_around_a_value_is_not_part_of_it() -> None:
+    assert (await ask([(b"metadata", b" True\t")]))[0] == "app"

@@ -17,7 +17,7 @@ import urllib3
 from raw_server import http, raw_server
 
 from app.emulator.ca import Certificates, write_certificates
-from app.entra.flight import CONNECT_SECONDS
+from app.entra.flight import CONNECT_SECONDS, _by_turns
 from app.entra.http import MAX_ANSWER_BYTES, BadAnswer, StrictClient, Unreachable
 
 
@@ -318,3 +318,59 @@ def test_the_next_address_is_tried(
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         assert StrictClient(ca_bundle=certificates.ca).get(url).text == "{}"
+
+
+def test_behind_dead_addresses_a_live_one_is_reached(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates, tls: ssl.SSLContext
+) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(raw_server(http("200 OK", b"{}"), tls=tls))
+        dead = [f"127.0.0.{number}" for number in range(2, 6)]
+        for address in dead:
+            stack.enter_context(socket.create_server((address, server.port), backlog=0))
+            for _ in range(2):
+                filler = stack.enter_context(socket.socket())
+                filler.settimeout(0)
+                filler.connect_ex((address, server.port))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, server.port)) for one in [*dead, "127.0.0.1"]]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+        client = StrictClient(ca_bundle=certificates.ca)
+        with client.within_flight():
+            assert client.get(server.url.replace("http://127.0.0.1", "https://localhost")).text == "{}"
+
+
+def test_the_families_of_a_names_addresses_come_by_turns() -> None:
+    v6 = [(socket.AF_INET6, 1, 6, "", (f"::{number}", 443, 0, 0)) for number in range(3)]
+    v4 = [(socket.AF_INET, 1, 6, "", ("10.0.0.1", 443))] * 2
+    assert _by_turns([*v6, *v4]) == ["::0", "10.0.0.1", "::1", "::2"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_drips_is_left_in_time(certificates: Certificates, tls: ssl.SSLContext, scheme: str) -> None:
+    over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the client has left: what is tested
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not over.wait(0.01):
+                connection.sendall(b"a")
+
+    with raw_server(drip, tls=tls if scheme == "https" else None) as proxy:
+        url = f"{scheme}://localhost:{proxy.port}"
+        client = StrictClient(ca_bundle=certificates.ca, proxy_url=url, flight_seconds=0.5)
+        with client.within_flight(), pytest.raises(Unreachable):
+            client.get("https://authority.example/")
+        over.set()
+    assert proxy.received[0].startswith(b"CONNECT authority.example:443")
+
+
+def test_the_way_to_a_tls_proxy_is_trusted_and_logged_as_all_else(
+    certificates: Certificates, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    with raw_server(http("407 Proxy Authentication Required", b""), tls=tls) as proxy:
+        client = StrictClient(ca_bundle=certificates.ca, proxy_url=f"https://u:p%E2%82%AC@localhost:{proxy.port}")
+        with pytest.raises(Unreachable, match="proxy"):
+            client.get("https://authority.example/")
+    assert b"proxy-authorization: Basic dTpw4oKs" in proxy.received[0]
+    assert not (tmp_path / "keys.log").exists() or "SECRET" not in (tmp_path / "keys.log").read_text()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -544,6 +545,31 @@ def test_an_issuers_endpoint_may_be_elsewhere(emulator: Emulator, secret: Creden
     )
     source = source_of(emulator, secret, authority=emulator.oidc_issuer, oidc=True)
     assert source.acquire(TokenRequest("default", "", "read")).value
+
+
+@pytest.mark.parametrize("oidc", [True, False])
+def test_an_answer_that_was_too_slow_costs_no_second_discovery(
+    emulator: Emulator, secret: Credential, *, oidc: bool
+) -> None:
+    over = threading.Event()
+    emulator.enqueue(ScriptedResponse(until=over))
+    identity = Identity(emulator.oidc_issuer if oidc else emulator.base_url, CLIENT_ID, secret, oidc=oidc)
+    http = StrictClient(ca_bundle=emulator.ca, read_seconds=0.2)
+    source = EntraTokenSource({"default": identity}, http=http, clock=SystemClock())
+    with pytest.raises(Unavailable, match="in time"):
+        source.acquire(request())
+    over.set()
+    assert source.acquire(request()).value
+    assert [one.kind for one in emulator.take_requests()] == ["discovery", "token", "token"]
+
+
+@pytest.mark.parametrize("endpoint", ["https://LOCALHOST:{port}/t/oauth2/v2.0/token"])
+def test_a_host_has_no_case(emulator: Emulator, secret: Credential, endpoint: str) -> None:
+    port = emulator.base_url.rpartition(":")[2]
+    emulator.enqueue(
+        discovery(emulator, token_endpoint=endpoint.format(port=port).replace("/t/", f"/{CONTOSO.id}/"))
+    )
+    assert source_of(emulator, secret).acquire(request()).value
 
 
 def test_a_dead_endpoint_is_asked_for_again(emulator: Emulator, secret: Credential) -> None:
