@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from fakes import FakeClock
+from hypothesis import settings
+
+# On a busy machine an example may take any time; how long is not what these tests are about.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 _OURS = ("BROKER_", "AZURE_", "TOKEN_BROKER_", "IDENTITY_", "MSI_", "IMDS_", "MSAL_")
 _TRUST_AND_PROXY = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "REGION_NAME"}

@@ -1,5 +1,6 @@
 """Sockets: loopback and Unix only, with the right mode from the first instant."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -104,3 +105,17 @@ def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
 def test_a_broker_that_has_bound_but_does_not_accept_yet_is_not_stale(tmp_path: Path) -> None:
     with bind(f"unix:{tmp_path}/broker.sock"), pytest.raises(OSError, match="in use"):
         bind(f"unix:{tmp_path}/broker.sock")
+
+
+def test_a_broker_too_busy_to_accept_is_not_stale(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sock"
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(bind(f"unix:{path}"))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.settimeout(0)
+            waiting.connect_ex(str(path))
+        with pytest.raises(OSError, match="in use"):
+            bind(f"unix:{path}")
+        assert path.is_socket()
