@@ -111,10 +111,8 @@ def _serve(chosen: argparse.Namespace) -> int:
         logs.configure(settings.log_level, settings.log_format)
         app = create_app(settings)
         sockets = [bind(address) for address in settings.listen]
-    except ConfigurationError as error:
-        return _fail(str(error), EX_CONFIG)
-    except OSError as error:
-        return _fail(str(error), EX_OSERR)
+    except (ConfigurationError, OSError) as error:
+        return _cannot_start(error)
     status = run([Served(app, sockets)], on_up=lambda: _announce(sockets))
     # A thread that waits for an authority cannot be told to stop, and Python would wait for it, longer than
     # Docker waits for us. Nothing else is left to be done.
@@ -134,7 +132,7 @@ def _check(chosen: argparse.Namespace) -> int:
         identities = identities_of(settings)
         source = EntraTokenSource(identities, http=client_of(settings), clock=SystemClock())
     except ConfigurationError as error:
-        return _fail(str(error), EX_CONFIG)
+        return _cannot_start(error)
     for warning in settings.warnings:
         print(warning, file=sys.stderr)
     credentials = [check.credential(name, identity.credential) for name, identity in identities.items()]
@@ -160,7 +158,7 @@ def _demo(chosen: argparse.Namespace) -> int:
     try:
         listener, upstream = bind_tcp(chosen.listen), bind_tcp("127.0.0.1:0")
     except (OSError, ValueError) as error:
-        return _fail(str(error), EX_OSERR if isinstance(error, OSError) else EX_CONFIG)
+        return _cannot_start(error)
     with local_emulator(upstream) as (emulator, options):
         application = emulator.registry.applications[0]
         identity = IdentitySettings(
@@ -202,7 +200,7 @@ def _emulator(chosen: argparse.Namespace) -> int:
             local = local_emulator(listener, chosen.directory, chosen.certificate)
             emulator, options = stack.enter_context(local)
         except (OSError, ValueError) as error:
-            return _fail(str(error), EX_OSERR if isinstance(error, OSError) else EX_CONFIG)
+            return _cannot_start(error)
         served = [Served(emulator.app, [listener], options)]
         return run(served, on_up=lambda: print(environment(emulator), flush=True))
 
@@ -244,6 +242,10 @@ def _announce(listeners: "Sequence[socket.socket]") -> None:
 
     for listener in listeners:
         logging.getLogger("app").info("listening", extra={"url": url_of(listener)})
+
+
+def _cannot_start(error: Exception) -> int:
+    return _fail(str(error), EX_OSERR if isinstance(error, OSError) else EX_CONFIG)
 
 
 def _fail(message: str, status: int) -> int:

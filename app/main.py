@@ -134,19 +134,22 @@ def catalog_of(settings: Settings) -> Catalog:
 
 def client_of(settings: Settings) -> StrictClient:
     """Return the HTTP client for all authorities."""
-    # OpenSSL passes over a file that is not there, and would trust nobody.
-    environments = os.environ.get("SSL_CERT_FILE")
     try:
         return StrictClient(
-            ca_bundle=settings.ca_bundle or (Path(environments) if environments else None),
+            ca_bundle=_ca_bundle(settings),
             proxy_url=settings.proxy_url or settings.environment_proxy,
             obey_no_proxy=settings.proxy_url is None,
         )
     except OSError as error:
         reason = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
-    raise ConfigurationError(
-        [f"{'ca_bundle' if settings.ca_bundle else 'SSL_CERT_FILE'}: cannot be used: {reason}"]
-    )
+    name = "ca_bundle" if settings.ca_bundle else "SSL_CERT_FILE"
+    raise ConfigurationError([f"{name}: cannot be used: {reason}"])
+
+
+def _ca_bundle(settings: Settings) -> Path | None:
+    # Not left to OpenSSL, which passes over a file that is not there, and then trusts nobody.
+    environments = os.environ.get("SSL_CERT_FILE")
+    return settings.ca_bundle or (Path(environments) if environments else None)
 
 
 def identities_of(settings: Settings) -> dict[str, Identity]:
@@ -199,9 +202,8 @@ def _password(identity: IdentitySettings) -> str | None:
 
 def _tell(settings: Settings, http: StrictClient) -> None:
     """Log what holds and may surprise."""
-    trust = (settings.ca_bundle, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     facts = {
-        "ca": next(filter(None, trust), None),
+        "ca": _ca_bundle(settings) or os.environ.get("SSL_CERT_DIR"),
         "proxy": http.proxy,
         "authority_host": settings.authority_host,
         "ignored": " ".join(settings.ignored_environment) or None,

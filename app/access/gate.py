@@ -6,15 +6,15 @@ to nothing.
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.access.loopback import is_loopback
 from app.core.errors import AccessDenied
 
 _FORWARDING = re.compile(r"x-forwarded.*|forwarded|via|x-real-ip")
-_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>[A-Za-z]+))(?::[0-9]{1,5})?")
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9.]+|[A-Za-z]+))(?::[0-9]{1,5})?")
 
 
 class Gate:
@@ -46,7 +46,7 @@ def _refusal(scope: Scope) -> AccessDenied | None:
     headers = Headers(scope=scope)
     # A page whose host name has been rebound to loopback is of the same origin, and may add any header: but it
     # cannot choose its Host. The port is whatever a tunnel or a published port makes of it.
-    if len(headers.getlist("host")) != 1 or not _is_loopback(headers["host"]):
+    if len(headers.getlist("host")) != 1 or not _is_for_loopback(headers["host"]):
         return AccessDenied("the Host header must be a loopback name or address, once")
     # A browser says so when another page asks.
     if "origin" in headers or not {"none"}.issuperset(headers.getlist("sec-fetch-site")):
@@ -61,13 +61,6 @@ def _refusal(scope: Scope) -> AccessDenied | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def _is_for_loopback(host: str) -> bool:
     name = _HOST.fullmatch(host)
-    if name is None:
-        return False
-    if name["name"]:
-        return name["name"].lower() == "localhost"
-    try:
-        return ip_address(name["v6"] or name["v4"]).is_loopback
-    except ValueError:
-        return False
+    return name is not None and is_loopback(name["v6"] or name["name"])

@@ -103,7 +103,7 @@ def _check_keys(table: dict[str, Any], known: dict[str, str], prefix: str, probl
         if nearest and key.lower() not in known.keys() | _REFUSED.keys():
             spelled = known[nearest[0]]
             option = f"{IDENTITY}.{_KEYS[spelled]}" if spelled in _KEYS else "tokens"
-            problems.unknown(f"{prefix}{key}", {spelled: option}, key=spelled)
+            problems.misspelt(f"{prefix}{key}", spelled, option)
 
 
 def _registration(section: dict[str, Any], prefix: str, problems: Problems) -> dict[str, Any]:

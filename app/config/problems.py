@@ -24,6 +24,7 @@ _MESSAGES = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
 }
+_UNKNOWN = "no such option in this version"
 
 
 class Problems:
@@ -57,9 +58,15 @@ class Problems:
         `key` is the part of `written` to compare where it is longer than that.
         """
         nearest = get_close_matches(key or written, known, 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        self.messages.append(f"{written}: no such option in this version{hint}")
-        self.settled.update(known[name] for name in nearest)
+        if nearest:
+            self.misspelt(written, nearest[0], known[nearest[0]])
+        else:
+            self.messages.append(f"{written}: {_UNKNOWN}")
+
+    def misspelt(self, written: str, spelled: str, option: str) -> None:
+        """Add that nothing is called `written`, which is nearly how `option` is `spelled`."""
+        self.messages.append(f"{written}: {_UNKNOWN}; did you mean {spelled}?")
+        self.settle(option)
 
     def rename(self, names: Iterable[tuple[str, str]]) -> None:
         """Note how options are spelled where they were found; the last word stands."""

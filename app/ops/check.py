@@ -12,6 +12,7 @@ import jwt
 from app.core.catalog import ConfiguredToken
 from app.core.errors import UpstreamError
 from app.core.tokens import AccessToken, TokenRequest, TokenSource, is_guid
+from app.ops.logs import utc
 
 OK = "ok"
 NONE = "-"
@@ -27,7 +28,7 @@ def credential(identity: str, value: object) -> Sequence[str]:
         result = "expired"
     elif not_before and not_before > now:
         result = "not valid yet"
-    return identity, type(value).__name__, _moment(not_after) if not_after else NONE, result
+    return identity, type(value).__name__, utc(not_after.timestamp(), "seconds") if not_after else NONE, result
 
 
 def token(configured: ConfiguredToken, source: TokenSource) -> Iterator[Sequence[str]]:
@@ -61,7 +62,7 @@ def _described(obtained: AccessToken, request: TokenRequest) -> tuple[str, str, 
     result = OK
     if is_guid(request.tenant) and issued_in not in (None, request.tenant.lower()):
         result = f"issued in another tenant, {_text(issued_in)}"
-    return _text(claims.get("aud")), _text(claims.get("roles")), _moment(obtained.expires_on), result
+    return _text(claims.get("aud")), _text(claims.get("roles")), utc(obtained.expires_on, "seconds"), result
 
 
 def _claims(value: str) -> Mapping[str, object]:
@@ -78,8 +79,3 @@ def _text(claim: object) -> str:
     parts = claim if isinstance(claim, list) else [claim]
     text = ",".join(str(part) for part in parts if part is not None)
     return "".join(character if character.isprintable() else "?" for character in text) or NONE
-
-
-def _moment(when: float | datetime) -> str:
-    moment = when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -27,14 +27,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={_quoted(value)}" for name, value in _facts(record).items())
-        return f"{_moment(record)} {record.levelname} {_one_line(record.getMessage())}{facts}"
+        return f"{utc(record.created, 'milliseconds')} {record.levelname} {_one_line(record.getMessage())}{facts}"
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: `time`, `level`, `message`, and the facts of the event."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _moment(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        moment = utc(record.created, "milliseconds")
+        line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage()}
         return json.dumps({**line, **_facts(record)}, default=str)
 
 
@@ -45,8 +46,9 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
     return facts
 
 
-def _moment(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def utc(seconds: float, timespec: str) -> str:
+    """Return a moment since the epoch as ISO 8601, to `timespec` as in datetime.isoformat."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _quoted(value: object) -> str:

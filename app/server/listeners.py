@@ -5,12 +5,13 @@ effect the application.
 """
 
 import errno
-import ipaddress
 import os
 import re
 import socket
 import stat
 from pathlib import Path
+
+from app.access.loopback import is_loopback
 
 UNIX = "unix:"
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
@@ -55,14 +56,6 @@ def bind_tcp(text: str) -> socket.socket:
     if text.startswith(UNIX):
         raise ValueError("must be HOST:PORT or [IPV6]:PORT")
     return bind(text)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is `localhost` or an address of this machine's loopback."""
-    try:
-        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def url_of(listener: socket.socket) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,22 +34,21 @@ class Served:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def run(served: Sequence[Served], *, on_up: Callable[[], None] = lambda: None) -> int:
+def run(served: Sequence[Served], *, on_up: Callable[[], None]) -> int:
     """Serve until told to stop; `on_up` is called once all are listening.
 
     Returns the exit status, which is 1 where one of them did not come up.
 
     A clean stop is a return: unlike uvicorn's own run, which ends the process by the signal it got.
     """
-    servers = [_Server(uvicorn.Config(one.app, **{**_OPTIONS, **one.options})) for one in served]
-    return 0 if uvloop.run(_run(servers, [one.sockets for one in served], on_up)) else 1
+    return 0 if uvloop.run(_run(served, on_up)) else 1
 
 
 class _Server(uvicorn.Server):
     """A server that leaves the process's signals alone and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, served: Served) -> None:
+        super().__init__(uvicorn.Config(served.app, **{**_OPTIONS, **served.options}))
         self.up = asyncio.Event()
 
     @contextlib.contextmanager
@@ -65,9 +64,9 @@ class _Server(uvicorn.Server):
             self.up.set()
 
 
-async def _run(
-    servers: Sequence[_Server], sockets: Sequence[Sequence[socket.socket]], on_up: Callable[[], None]
-) -> bool:
+async def _run(served: Sequence[Served], on_up: Callable[[], None]) -> bool:
+    servers = {_Server(one): list(one.sockets) for one in served}
+
     def stop() -> None:
         for server in servers:
             server.force_exit = server.should_exit  # a second signal means it
@@ -76,9 +75,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    running = [
-        asyncio.create_task(server.serve(sockets=list(own))) for server, own in zip(servers, sockets, strict=True)
-    ]
+    running = [asyncio.create_task(server.serve(sockets=sockets)) for server, sockets in servers.items()]
     starting = asyncio.create_task(_all_up(servers))
     await asyncio.wait([starting, *running], return_when=asyncio.FIRST_COMPLETED)
     came_up = starting.done()
@@ -92,6 +89,6 @@ async def _run(
     return came_up
 
 
-async def _all_up(servers: Sequence[_Server]) -> None:
+async def _all_up(servers: Iterable[_Server]) -> None:
     for server in servers:
         await server.up.wait()

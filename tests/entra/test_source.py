@@ -26,7 +26,7 @@ from app.core.errors import (
 from app.core.tokens import SystemClock, TokenRequest
 from app.emulator.emulator import Emulator
 from app.emulator.recording import RecordedRequest
-from app.emulator.registry import Application, FederatedCredential, Registry, Tenant
+from app.emulator.registry import Application, Registry, Tenant
 from app.emulator.script import ScriptedResponse
 from app.entra.credentials import (
     ClientSecret,
@@ -56,10 +56,7 @@ def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
     )
     registry = Registry([CONTOSO, FABRIKAM], [application], unknown_resources={"https://unknown.example"})
     with running_emulator(tmp_path_factory.mktemp("emulator"), registry) as emulator:
-        application.federated_credentials += [
-            FederatedCredential(emulator.federated_issuer, SUBJECT),
-            *(FederatedCredential(emulator.issuer(), one.principal_id) for one in registry.managed_identities),
-        ]
+        emulator.trust(SUBJECT)
         yield emulator
 
 
